@@ -1,0 +1,1 @@
+"""Every default as data, and the typed settings that read it."""

@@ -1,0 +1,109 @@
+"""Settings: declared once, here. `ringfence.yaml`, the reference page and the chart come from this.
+
+Order of precedence, lowest first: the defaults below, ``ringfence.yaml``, the environment
+(``RINGFENCE_…``, nested with ``__``: ``RINGFENCE_KAFKA__BROKERS``), command-line flags.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DetectorMode = Literal["off", "report", "shadow", "enforce"]
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(Section):
+    brokers: str = Field("", description="host:port of Kafka, comma-separated; empty: the embedded broker")
+    topic_prefix: str = Field("", description="put before every topic name and consumer group")
+    partitions: Positive = Field(8, description="partitions of `calls` and `frames`")
+    replication: Positive = Field(1, description="replicas of every topic (3 in production)")
+    session_timeout_ms: Positive = Field(
+        10_000, description="a silent worker loses its partitions after this"
+    )
+    request_timeout_ms: Positive = Field(30_000, description="time-out of one request to the broker")
+    retention_hours: Positive = Field(48, description="how long calls, frames and summaries are kept")
+
+
+class IngestSettings(Section):
+    max_message_bytes: Positive = Field(16 * 1024 * 1024, description="a longer message is rejected whole")
+    max_events_per_message: Positive = Field(
+        100_000, description="events beyond this in a message are rejected"
+    )
+    max_ahead_ms: Positive = Field(60_000, description="an event this far ahead of its record is rejected")
+    keep_original_bytes: Positive = Field(65_536, description="bytes of a rejected event that are kept")
+
+
+class NumberingSettings(Section):
+    home_country: Positive = Field(86, description="country code that national numbers belong to")
+    additions: str = Field("", description="CSV of an operator's own additions to the plan; empty: none")
+
+
+class DetectSettings(Section):
+    tracked_numbers: Positive = Field(
+        1 << 17, description="subjects a partition keeps per table, callers and callees each"
+    )
+    tracked_blocks: Positive = Field(1 << 15, description="number blocks a partition keeps")
+    remembered_events: Positive = Field(
+        1 << 20, description="event ids a partition remembers for de-duplication"
+    )
+    lateness_ms: Positive = Field(
+        600_000, description="an event older than this behind the newest counts as late"
+    )
+    rebuild_ms: Positive = Field(
+        86_400_000, description="how far back `frames` is replayed when a partition is assigned"
+    )
+
+
+class ProfileSettings(Section):
+    settle_seconds: Positive = Field(
+        5, description="a second is judged once traffic this much newer was seen"
+    )
+
+
+class RespondSettings(Section):
+    mode: Literal["report", "shadow", "enforce"] = Field(
+        "shadow", description="the strongest mode a rule may have"
+    )
+    ttl_ms: Positive = Field(600_000, description="life of a rule after the last call of its alert")
+    issuer: str = Field("ringfence", description="who signs as issuer of the rules")
+
+
+class StoreSettings(Section):
+    url: str = Field("", description="clickhouse://user:password@host:9000/database; empty: embedded chdb")
+    path: str = Field("", description="directory of the embedded store; empty: a temporary one")
+    calls: bool = Field(True, description="keep every call event for tracing")
+    calls_days: Positive = Field(7, description="days call events are kept")
+    days: Positive = Field(400, description="days alerts, rules and traffic are kept")
+    batch_rows: Positive = Field(50_000, description="rows of one insert at the most")
+    flush_ms: Positive = Field(1_000, description="rows wait at most this long for an insert")
+
+
+class ServiceSettings(Section):
+    host: str = Field("127.0.0.1", description="address of /healthz, /readyz and /metrics")
+    port: int = Field(8088, ge=0, le=65_535, description="their port; 0 picks a free one")
+    log_format: Literal["json", "text"] = Field("text", description="how logs are written")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level logged")
+    mask_numbers: bool = Field(True, description="hide the last four digits of numbers in logs")
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="RINGFENCE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    ingest: IngestSettings = IngestSettings()
+    numbering: NumberingSettings = NumberingSettings()
+    detect: DetectSettings = DetectSettings()
+    profile: ProfileSettings = ProfileSettings()
+    respond: RespondSettings = RespondSettings()
+    store: StoreSettings = StoreSettings()
+    service: ServiceSettings = ServiceSettings()

@@ -1,0 +1,83 @@
+"""The alert and what it proposes to block. The contract of the `alerts` topic (config/schemas/alert.json)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+SubjectType = Literal["number", "block", "callee", "trunk", "network_pair"]
+Severity = Literal["info", "low", "medium", "high", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
+"""In rising order."""
+
+
+class Subject(msgspec.Struct, frozen=True):
+    type: SubjectType
+    value: str
+    """``+8613800138000``, ``+861380013*`` (a block), text as signalled, a trunk, ``CM>CU``."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Event time in ms since the epoch, ``start`` inclusive, ``end`` exclusive."""
+
+    start: int
+    end: int
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    feature: str
+    actual: float
+    typical: float
+    weight: float
+    """Share of the decision this feature carried, 0 to 1; the weights of one alert add up to 1."""
+
+
+class Match(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What calls a rule is about: all given parts must agree. ``network`` is the sending one."""
+
+    caller: str | None = None
+    callee: str | None = None
+    trunk: str | None = None
+    network: str | None = None
+    gateway: Literal["national", "international"] | None = None
+
+
+class BlastRadius(msgspec.Struct, frozen=True):
+    """What a rule would have touched in the last 24 hours of event time, as far as its detector saw."""
+
+    calls_24h: int
+    callers: int
+    callees: int
+
+
+class Proposal(msgspec.Struct, frozen=True):
+    """The narrowest rule that would stop what the alert describes."""
+
+    match: Match
+    blast_radius: BlastRadius
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """One alert; it grows: a later ``version`` of the same ``alert_id`` replaces the earlier one."""
+
+    alert_id: str
+    detector: str
+    kind: str
+    severity: Severity
+    score: float
+    subject: Subject
+    window: Window
+    first_seen: int
+    last_seen: int
+    calls: int
+    evidence: list[Evidence]
+    sample_call_ids: list[str]
+    networks: list[str]
+    trunks: list[str]
+    message: str
+    config_hash: str
+    version: int
+    plan_version: str = ""
+    proposals: list[Proposal] = []
+    """Empty where the evidence does not carry a rule."""

@@ -1,0 +1,1 @@
+"""Everything that touches Kafka, ClickHouse, files or the clock."""

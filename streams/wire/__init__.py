@@ -1,0 +1,1 @@
+"""What travels on the topics: typed records and their JSON, one module a contract."""

@@ -1,0 +1,166 @@
+"""Typed records of the topics besides call events, frames and alerts, and their JSON.
+
+``encode`` writes any of them (and `Alert`) with orjson-compatible JSON; ``decode`` reads one back and
+raises ``msgspec.ValidationError`` that names the path, the value's type and what was expected.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+import msgspec
+
+from detectors.alert import BlastRadius, Match, Severity
+
+Mode = Literal["report", "shadow", "enforce"]
+Action = Literal["block", "throttle", "divert", "label"]
+
+
+class SourceRecord(msgspec.Struct, frozen=True):
+    """One record as it came from a topic or a file: what an input step is given."""
+
+    value: bytes
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int | None
+    """Kafka's own record timestamp in ms; None where there is none (a file)."""
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """A call event that was refused. The contract of `calls.rejected` (config/schemas/rejection.json)."""
+
+    topic: str
+    partition: int
+    offset: int
+    index: int
+    """Position of the event in its message, from 0."""
+    reason: str
+    """A code from ``streams.ingest.reasons``."""
+    field: str
+    value: str
+    expected: str
+    message: str
+    """One sentence."""
+    original: str
+    """The event's bytes in base64."""
+    original_bytes: int
+    """Their full length; more than was kept where ``truncated``."""
+    truncated: bool = False
+
+
+class SummaryRow(msgspec.Struct, frozen=True):
+    """Sums over one second of event time on one trunk between one pair of networks."""
+
+    second: int
+    """Seconds since the epoch."""
+    trunk: str
+    from_network: str
+    to_network: str
+    attempts: int
+    ends: int
+    answered: int
+    short: int
+    """Answered calls whose talk time was at most 6 s."""
+    ring_ms: int
+    """Sum over ``rings`` ends that gave a ring time."""
+    rings: int
+    talk_ms: int
+    """Sum over answered ends."""
+    callees: str
+    """256-bit linear-counting bitmap of callees, hex, 64 digits."""
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """What one record of `frames` added to the traffic. (partition, offset) of that record is its id."""
+
+    partition: int
+    offset: int
+    newest: int
+    """Latest event time in the record, ms."""
+    rows: list[SummaryRow]
+    duplicates: int = 0
+    late: int = 0
+    evicted: int = 0
+
+
+class Approval(msgspec.Struct, frozen=True):
+    state: Literal["auto", "pending", "approved", "rejected", "revoked"]
+    by: str = ""
+    at: int = 0
+
+
+class BlockRule(msgspec.Struct, frozen=True, omit_defaults=False):
+    """A rule for switches. The contract of `block-rules` (config/schemas/block-rule.json)."""
+
+    rule_id: str
+    version: int
+    sequence: int
+    mode: Mode
+    action: Action
+    match: Match
+    sip_code: int
+    sip_reason: str
+    q850_cause: int
+    reason: str
+    detector: str
+    severity: Severity
+    alert_ids: list[str]
+    not_before: int
+    expires_at: int
+    renewals: int
+    approval: Approval
+    blast_radius: BlastRadius
+    issued_at: int
+    issuer: str
+    signature: str = ""
+    cps: float | None = None
+    divert_to: str | None = None
+    label: str | None = None
+
+
+class RuleChange(msgspec.Struct, frozen=True):
+    """A rule that was issued or changed, or (``rule`` is None) one that ended at ``at``."""
+
+    rule_id: str
+    rule: BlockRule | None
+    at: int
+    why: str = ""
+
+
+class ListEntry(msgspec.Struct, frozen=True):
+    """One entry of a list; the record key on `lists` is ``entry_id``, a tombstone removes it."""
+
+    entry_id: str
+    list: Literal["allow", "refusal", "consent", "portability"]
+    type: Literal["number", "prefix", "trunk"]
+    value: str
+    owner: str
+    reason: str
+    expires_at: int | None = None
+
+
+class Command(msgspec.Struct, frozen=True):
+    """Who, when, what, on which id, why. The contract of `commands`."""
+
+    command_id: str
+    who: str
+    at: int
+    what: Literal["approve", "reject", "revoke", "revoke_all", "allow", "disallow", "verdict"]
+    id: str
+    why: str
+    details: dict[str, str] = {}
+
+
+T = TypeVar("T")
+
+_encoder = msgspec.json.Encoder()
+
+
+def encode(record: msgspec.Struct) -> bytes:
+    return _encoder.encode(record)
+
+
+def decode(data: bytes, type_: type[T]) -> T:
+    """``data`` as a ``type_``. Raises ``msgspec.ValidationError`` or ``msgspec.DecodeError``."""
+    return msgspec.json.decode(data, type=type_)

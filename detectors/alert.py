@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
+import orjson
+import xxhash
 
 SubjectType = Literal["number", "block", "callee", "trunk", "network_pair"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
@@ -81,3 +83,8 @@ class Alert(msgspec.Struct, frozen=True):
     plan_version: str = ""
     proposals: list[Proposal] = []
     """Empty where the evidence does not carry a rule."""
+
+
+def content_id(content: Any) -> str:
+    """The id of ``content``: 32 hex digits of xxh3-128 over its JSON with sorted keys."""
+    return xxhash.xxh3_128_hexdigest(orjson.dumps(msgspec.to_builtins(content), option=orjson.OPT_SORT_KEYS))

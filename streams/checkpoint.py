@@ -1,0 +1,79 @@
+"""The one order in which work becomes durable: flush, then commit.
+
+1. Everything a poll gave rise to (frames, alerts, summaries, rules) is acknowledged by the broker with
+   all replicas, and what goes to the store is durably inserted.
+2. Only then is the offset behind that poll committed.
+
+So a crash between the two costs a repetition, never a loss; and since ids are hashes of content and every
+sink replaces by id, a repetition changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from streams.wire.outgoing import Outgoing
+
+COMMIT_EVERY_S = 1.0
+"""Between commits. Longer repeats more after a crash; shorter costs the broker a request each."""
+
+FLUSH_TIMEOUT_S = 120.0
+"""For the broker or the store to take what is owed. Past it the role starts over from the last commit
+instead of holding memory for a sink that is gone."""
+
+MAX_UNACKNOWLEDGED = 4_096
+"""Records sent and not yet acknowledged. Bounds memory when the broker is slow."""
+
+
+class Checkpoint:
+    """Flush and commit for one consumer. Not to be shared between tasks."""
+
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        producer: AIOKafkaProducer,
+        flush_sink: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self._consumer = consumer
+        self._producer = producer
+        self._flush_sink = flush_sink
+        self._unacknowledged: list[asyncio.Future[Any]] = []
+        self._offsets: dict[TopicPartition, int] = {}
+
+    async def send(self, records: list[Outgoing]) -> None:
+        """Hand ``records`` to the producer; wait for acknowledgements when too many are owed."""
+        for record in records:
+            self._unacknowledged.append(
+                await self._producer.send(
+                    record.topic, value=record.value, key=record.key, partition=record.partition
+                )
+            )
+        if len(self._unacknowledged) > MAX_UNACKNOWLEDGED:
+            await self._acknowledged()
+
+    def processed(self, partition: TopicPartition, next_offset: int) -> None:
+        self._offsets[partition] = next_offset
+
+    async def commit(self) -> None:
+        """Flush, then commit. Raises what the broker or the store raised; then nothing is committed."""
+        if not self._offsets:
+            return
+        await self._acknowledged()
+        if self._flush_sink is not None:
+            await asyncio.wait_for(self._flush_sink(), FLUSH_TIMEOUT_S)
+        await self._consumer.commit(dict(self._offsets))
+        self._offsets.clear()
+
+    def forget(self) -> None:
+        """Drop what is owed: the work will be done again from the last commit."""
+        self._unacknowledged.clear()
+        self._offsets.clear()
+
+    async def _acknowledged(self) -> None:
+        owed, self._unacknowledged = self._unacknowledged, []
+        if owed:
+            await asyncio.wait_for(asyncio.gather(*owed), FLUSH_TIMEOUT_S)

@@ -30,6 +30,7 @@ class KafkaSettings(Section):
     )
     request_timeout_ms: Positive = Field(30_000, description="time-out of one request to the broker")
     retention_hours: Positive = Field(48, description="how long calls, frames and summaries are kept")
+    audit_days: Positive = Field(400, description="how long alerts and commands are kept in Kafka")
 
 
 class IngestSettings(Section):
@@ -63,9 +64,41 @@ class DetectSettings(Section):
 
 
 class ProfileSettings(Section):
+    mode: Literal["off", "report"] = Field("report", description="whether trunks are profiled")
     settle_seconds: Positive = Field(
         5, description="a second is judged once traffic this much newer was seen"
     )
+    tracked_trunks: Positive = Field(4_096, description="trunks kept; the one longest without traffic goes")
+    min_attempts: Positive = Field(30, description="attempts a trunk's seconds are pooled to and judged at")
+    pool_seconds: Positive = Field(
+        60, description="a pool ends after this even with fewer attempts, unjudged"
+    )
+    min_calls: Positive = Field(10, description="calls a ratio or a mean time must rest on")
+    half_life_seconds: Positive = Field(600, description="half-life of a trunk's own baseline")
+    grace_pools: Positive = Field(60, description="pools a new trunk is learnt from before it is judged")
+    grace_seconds: Positive = Field(300, description="time a new trunk is learnt from before it is judged")
+    trees: Positive = Field(25, description="half-space trees in the forest")
+    tree_height: Annotated[int, Field(ge=1, le=12)] = Field(8, description="levels of a half-space tree")
+    forest_vectors: Positive = Field(256, description="vectors the forest's reference window holds")
+    threshold_vectors: Positive = Field(2_048, description="recent scores the threshold is learnt from")
+    quantile: Annotated[float, Field(ge=0.5, lt=1)] = Field(
+        0.99, description="a score above this quantile of recent scores is an outlier"
+    )
+    notable_deviations: Annotated[float, Field(gt=0, le=6)] = Field(
+        4.0, description="deviations from a trunk's baseline that make a feature notable (at most 6)"
+    )
+    notable_ratio: Annotated[float, Field(gt=1)] = Field(
+        2.0, description="least factor by which a notable rate, time or diversity has changed"
+    )
+    notable_change: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.2, description="least change of a notable answer-seizure ratio"
+    )
+    confirm_pools: Positive = Field(3, description="successive outlying pools that make an alert")
+    hold_seconds: Positive = Field(600, description="an outlying level is learnt as usual after this long")
+    drift_delta: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.002, description="significance of ADWIN's drift test; smaller: fewer drifts"
+    )
+    epoch_hours: Positive = Field(2, description="a model learns for one epoch, then judges for one")
 
 
 class RespondSettings(Section):
@@ -74,6 +107,17 @@ class RespondSettings(Section):
     )
     ttl_ms: Positive = Field(600_000, description="life of a rule after the last call of its alert")
     issuer: str = Field("ringfence", description="who signs as issuer of the rules")
+    min_severity: Literal["info", "low", "medium", "high", "critical"] = Field(
+        "high", description="alerts below this severity give no rule"
+    )
+    min_prefix_digits: Annotated[int, Field(ge=3, le=12)] = Field(
+        5, description="digits that a rule's prefix must have after its country code"
+    )
+    max_rules: Positive = Field(100_000, description="rules on the topic at once; more are refused")
+    revoked_ms: Annotated[int, Field(gt=0, le=604_800_000)] = Field(
+        86_400_000, description="a revoked rule is remembered this long after its alerts' last call"
+    )
+    allow: str = Field("", description="YAML file of allow-list entries that always apply; empty: none")
 
 
 class StoreSettings(Section):

@@ -124,9 +124,13 @@ class StoreSettings(Section):
     url: str = Field("", description="clickhouse://user:password@host:9000/database; empty: embedded chdb")
     path: str = Field("", description="directory of the embedded store; empty: a temporary one")
     calls: bool = Field(True, description="keep every call event for tracing")
-    calls_days: Positive = Field(7, description="days call events are kept")
-    days: Positive = Field(400, description="days alerts, rules and traffic are kept")
+    calls_days: int = Field(7, gt=0, le=10_000, description="days call events are kept")
+    days: int = Field(400, gt=0, le=10_000, description="days alerts, rules and traffic are kept")
     batch_rows: Positive = Field(50_000, description="rows of one insert at the most")
+    batch_bytes: Positive = Field(16 * 1024 * 1024, description="bytes of rows that go out together")
+    queue_bytes: Positive = Field(
+        64 * 1024 * 1024, description="bytes of rows that may wait for the store; reading pauses beyond"
+    )
     flush_ms: Positive = Field(1_000, description="rows wait at most this long for an insert")
 
 

@@ -34,6 +34,7 @@ _CONFIG = """<?xml version="1.0"?>
     <timezone>UTC</timezone>
     <mark_cache_size>268435456</mark_cache_size>
     <max_concurrent_queries>100</max_concurrent_queries>
+    <macros><directory>{directory}</directory></macros>
     <builtin_dictionaries_reload_interval>3600</builtin_dictionaries_reload_interval>
 </yandex>
 """
@@ -83,11 +84,13 @@ class ClickHouseServer(Server):
         return [*self._program, f"--config-file={self.directory.resolve() / 'config.xml'}"]
 
     def ready(self) -> bool:
+        """Whether it is ours that answers: another server may have taken the port."""
         if not answers(self.ports[0]):
             return False
         client = Client("127.0.0.1", self.ports[0], connect_timeout=2, send_receive_timeout=10)
         try:
-            return bool(client.execute("SELECT 1") == [(1,)])
+            answer = client.execute("SELECT substitution FROM system.macros WHERE macro = 'directory'")
+            return bool(answer == [(str(self.directory.resolve()),)])
         except (Error, EOFError, OSError):
             return False
         finally:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +17,6 @@ from streams.embedded.child import answers
 from tests.servers.server import DOWNLOADS, Server, ServerMissing, running
 
 JARS = DOWNLOADS / "kafka" / "jars"
-_CLUSTER_ID = "cmluZ2ZlbmNlLXRlc3RzMQ"
 _LOGGING = Path(__file__).with_name("log4j2.properties")
 _HOW = "run `make servers` (it needs Java 17 or newer and Maven)"
 
@@ -57,16 +58,23 @@ class KafkaServer(Server):
         except KafkaError:
             return False
         try:
-            return len(admin.describe_cluster()["brokers"]) == 1
+            cluster = admin.describe_cluster()
         except KafkaError:
             return False
         finally:
             admin.close()
+        return cluster["cluster_id"] == self._cluster_id() and len(cluster["brokers"]) == 1
+
+    def _cluster_id(self) -> str:
+        """Of the data in ``directory``: it tells our server from another that took the port."""
+        lines = (self.directory / "data" / "meta.properties").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)["cluster.id"]
 
     def _format(self) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = [*self._java, "kafka.tools.StorageTool", "format"]
         subprocess.run(
-            [*command, "-t", _CLUSTER_ID, "-c", str(self._properties)],
+            [*command, f"--cluster-id={cluster}", "--config", str(self._properties)],
             check=True,
             stdout=subprocess.DEVNULL,
             timeout=120,

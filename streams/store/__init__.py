@@ -1,0 +1,1 @@
+"""Keeps alerts, rules, rejections, traffic and calls in ClickHouse."""

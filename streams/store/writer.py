@@ -1,0 +1,234 @@
+"""Rows on their way to the store: bounded, in batches, tried until they are in.
+
+What identifies a row is in the row, and the tables replace a row by its like: a batch whose outcome is
+unknown is sent again as it was, so nothing is lost and nothing counts twice.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from config.settings import StoreSettings
+from streams.store.ports import Rows, Store, joined
+from streams.store.schema import apply_schema
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 10.0
+"""Seconds between two tries; each pause is twice the one before, up to the longest."""
+
+_log = structlog.get_logger("store")
+
+
+@dataclass(slots=True)
+class WriterStats:
+    """What the writer has done so far. ``written`` counts rows by table, each once."""
+
+    written: Counter[str] = field(default_factory=Counter)
+    inserts: int = 0
+    failures: int = 0
+    queued_rows: int = 0
+    queued_bytes: int = 0
+    insert_seconds: float = 0.0
+
+
+class Writer:
+    """A thread that inserts what is put. Start it with ``start`` or use it as a context.
+
+    It brings the store's schema up to date before its first insert, as patiently as it inserts.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settings: StoreSettings,
+        *,
+        prepare: Callable[[Store], object] = apply_schema,
+        pause: float = FIRST_PAUSE,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._prepare = prepare
+        self._pause = pause
+        self._queue: deque[Rows] = deque()
+        self._changed = threading.Condition()
+        self._stats = WriterStats()
+        self._put = 0
+        self._done = 0
+        self._wanted = 0
+        self._stopping = threading.Event()
+        self._stopped = False
+        self._last_error = ""
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> Writer:
+        with self._changed:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+                self._thread.start()
+        return self
+
+    def __enter__(self) -> Writer:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def put(self, rows: Rows, timeout: float | None = None) -> bool:
+        """Hands over ``rows``; waits while the queue is full, at most ``timeout`` seconds.
+
+        False where it is still full, or the writer is closed: the rows were not taken. Rows of any size
+        are taken where nothing waits.
+        """
+        self.start()
+        size = rows.nbytes
+        with self._changed:
+            free = self._changed.wait_for(lambda: self._has_room(size) or self._stopping.is_set(), timeout)
+            if not free or self._stopping.is_set():
+                return False
+            if len(rows):
+                self._queue.append(rows)
+                self._put += 1
+                self._stats.queued_rows += len(rows)
+                self._stats.queued_bytes += size
+                self._changed.notify_all()
+        return True
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Waits until the store has acknowledged all that was put before. False: it took over ``timeout`` s."""
+        self.start()
+        with self._changed:
+            target = self._put
+            self._wanted = max(self._wanted, target)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._done >= target or self._stopped, timeout)
+            return self._done >= target
+
+    def close(self, timeout: float = 10.0) -> bool:
+        """Flushes for at most ``timeout`` seconds and ends the thread. True: everything is in the store."""
+        if self._thread is None:
+            self._stopping.set()
+            return True
+        flushed = self.flush(timeout)
+        with self._changed:
+            self._stopping.set()
+            self._changed.notify_all()
+        self._thread.join(timeout)
+        return flushed
+
+    @property
+    def healthy(self) -> bool:
+        """The last try went well, or none was needed yet."""
+        return not self._last_error
+
+    @property
+    def last_error(self) -> str:
+        return self._last_error
+
+    @property
+    def stats(self) -> WriterStats:
+        with self._changed:
+            return WriterStats(
+                Counter(self._stats.written),
+                self._stats.inserts,
+                self._stats.failures,
+                self._stats.queued_rows,
+                self._stats.queued_bytes,
+                self._stats.insert_seconds,
+            )
+
+    def _has_room(self, size: int) -> bool:
+        return not self._stats.queued_bytes or self._stats.queued_bytes + size <= self._settings.queue_bytes
+
+    def _run(self) -> None:
+        try:
+            if self._persist(lambda: self._prepare(self._store)):
+                while (batch := self._next_batch()) and self._insert_all(batch):
+                    self._settle(batch)
+        finally:
+            with self._changed:
+                self._stopped = True
+                self._changed.notify_all()
+
+    def _next_batch(self) -> list[Rows]:
+        """What goes out next, in the order it came, as much as a batch holds. Empty: stop."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._stopping.is_set())
+            self._changed.wait_for(self._is_time, self._settings.flush_ms / 1000)
+            batch: list[Rows] = []
+            count = size = 0
+            while self._queue and not self._stopping.is_set():
+                rows = self._queue[0]
+                count += len(rows)
+                size += rows.nbytes
+                if batch and (count > self._settings.batch_rows or size > self._settings.batch_bytes):
+                    break
+                batch.append(self._queue.popleft())
+            return batch
+
+    def _is_time(self) -> bool:
+        return (
+            self._stopping.is_set()
+            or self._wanted > self._done
+            or self._stats.queued_rows >= self._settings.batch_rows
+            or self._stats.queued_bytes >= min(self._settings.batch_bytes, self._settings.queue_bytes // 2)
+        )
+
+    def _insert_all(self, batch: list[Rows]) -> bool:
+        tables: dict[str, list[Rows]] = {}
+        for rows in batch:
+            tables.setdefault(rows.table, []).append(rows)
+        return all(self._insert(joined(several)) for several in tables.values())
+
+    def _insert(self, rows: Rows) -> bool:
+        step = self._settings.batch_rows
+        parts = [rows] if len(rows) <= step else [rows.part(i, i + step) for i in range(0, len(rows), step)]
+        return all(self._persist(lambda part=part: self._insert_once(part)) for part in parts)  # type: ignore[misc]
+
+    def _insert_once(self, rows: Rows) -> None:
+        started = time.monotonic()
+        self._store.insert(rows)
+        with self._changed:
+            self._stats.inserts += 1
+            self._stats.written[rows.table] += len(rows)
+            self._stats.insert_seconds += time.monotonic() - started
+
+    def _persist(self, act: Callable[[], object]) -> bool:
+        """Does ``act`` again and again until it succeeds. False: told to stop before it did."""
+        pause = self._pause
+        while not self._stopping.is_set():
+            try:
+                act()
+            except Exception as error:
+                self._failed(error)
+                self._stopping.wait(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                self._succeeded()
+                return True
+        return False
+
+    def _failed(self, error: Exception) -> None:
+        text = str(error) or type(error).__name__
+        with self._changed:
+            self._stats.failures += 1
+        if text != self._last_error:
+            _log.warning("the store does not take rows; they wait and are tried again", error=text)
+        self._last_error = text
+
+    def _succeeded(self) -> None:
+        if self._last_error:
+            _log.info("the store takes rows again")
+        self._last_error = ""
+
+    def _settle(self, batch: list[Rows]) -> None:
+        with self._changed:
+            self._done += len(batch)
+            self._stats.queued_rows -= sum(len(rows) for rows in batch)
+            self._stats.queued_bytes -= sum(rows.nbytes for rows in batch)
+            self._changed.notify_all()

@@ -1,0 +1,109 @@
+"""Numbers that no rule may stop: emergency and short service numbers of the home country.
+
+They are data (``config/allow.yaml``). `respond` refuses a rule that names one, and a switch never applies
+a rule to a call from or to an emergency number, whatever the rule says.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
+from phonenumbers.shortnumberinfo import is_emergency_number
+
+from streams.switches.patterns import read_pattern
+
+_SEPARATORS = re.compile(r"[\s().\-]")
+
+
+class ProtectedNumbers:
+    """Emergency numbers, exact, and ranges of service numbers, each with its country code in front.
+
+    ``ranges`` are (first digits, least and most digits of the whole number), country code included.
+    """
+
+    def __init__(
+        self, country: str, emergency: Iterable[str], ranges: Iterable[tuple[str, int, int]] = ()
+    ) -> None:
+        self.country = country
+        self.emergency = tuple(sorted(emergency))
+        self.ranges = tuple(sorted(ranges))
+        self._spoken = frozenset(text for digits in self.emergency for text in self._as_dialled(digits))
+
+    def _as_dialled(self, digits: str) -> tuple[str, ...]:
+        """The ways a number reaches a switch: E.164, national, national with the trunk prefix."""
+        national = digits[len(self.country) :]
+        return (f"+{digits}", national, f"0{national}")
+
+    def is_emergency(self, party: str) -> bool:
+        """Whether a caller or callee, E.164 or text as signalled, is an emergency number."""
+        return party in self._spoken
+
+    def named_by(self, pattern: str) -> str | None:
+        """A protected number or range that a rule's ``caller`` or ``callee`` could stop; None if none."""
+        kind, value = read_pattern(pattern)
+        if kind == "prefix":
+            return self._within_prefix(value)
+        digits = value if kind == "number" else self._digits_of_text(value)
+        return None if digits is None else self._of_number(digits)
+
+    def _digits_of_text(self, text: str) -> str | None:
+        digits = _SEPARATORS.sub("", text)
+        if not (digits.isascii() and digits.isdigit()):
+            return None
+        return self.country + digits.removeprefix("0")
+
+    def _of_number(self, digits: str) -> str | None:
+        if f"+{digits}" in self._spoken:
+            return f"+{digits}"
+        for first, least, most in self.ranges:
+            if digits.startswith(first) and least <= len(digits) <= most:
+                return f"+{first}*"
+        return None
+
+    def _within_prefix(self, prefix: str) -> str | None:
+        at = bisect_left(self.emergency, prefix)
+        if at < len(self.emergency) and self.emergency[at].startswith(prefix):
+            return f"+{self.emergency[at]}"
+        for first, _, most in self.ranges:
+            if first.startswith(prefix) or (prefix.startswith(first) and len(prefix) <= most):
+                return f"+{first}*"
+        return None
+
+
+@cache
+def protected_numbers(country: int) -> ProtectedNumbers:
+    """Those of the country with this calling code, from ``config/allow.yaml`` or else from phonenumbers."""
+    code = str(country)
+    shipped: dict[str, Any] = yaml.safe_load(files("config").joinpath("allow.yaml").read_text("utf-8"))
+    if code not in shipped:
+        return ProtectedNumbers(code, (code + number for number in _known_emergency_numbers(country)))
+    listed = shipped[code]
+    areas = ["", *(str(area) for low, high in listed["area_codes"] for area in range(low, high + 1))]
+    emergency = (code + area + entry["number"] for area in areas for entry in listed["emergency"])
+    ranges = (
+        (code + entry["prefix"], len(code) + entry["lengths"][0], len(code) + entry["lengths"][1])
+        for entry in listed["service"]
+    )
+    return ProtectedNumbers(code, emergency, ranges)
+
+
+def _known_emergency_numbers(country: int) -> list[str]:
+    found: set[str] = set()
+    for region in COUNTRY_CODE_TO_REGION_CODE.get(country, ()):
+        metadata = PhoneMetadata.short_metadata_for_region(region)
+        if metadata is None or metadata.emergency is None:
+            continue
+        for length in metadata.emergency.possible_length or ():
+            found.update(
+                str(number)
+                for number in range(10 ** (length - 1), 10**length)
+                if is_emergency_number(str(number), region)
+            )
+    return sorted(found)

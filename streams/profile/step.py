@@ -42,7 +42,7 @@ class Profile:
         self.summaries = 0
         self.late = 0
         self.malformed = 0
-        self.left_out = 0
+        self.crowded = 0
 
     @property
     def trunks(self) -> int:
@@ -61,7 +61,7 @@ class Profile:
         """Folds in ``summary`` unless its (partition, offset) already was; the alerts that are due.
 
         A row of a second that was judged already is counted in ``late``, one that contradicts itself in
-        ``malformed``, one of a trunk beyond ``tracked_trunks`` in its second in ``left_out``; none of
+        ``malformed``, one of a trunk beyond ``tracked_trunks`` in its second in ``crowded``; none of
         them reaches the model. Rows without a trunk name have nothing to be profiled.
         """
         if self._settings.mode == "off" or summary.offset <= self._folded.get(summary.partition, -1):
@@ -89,7 +89,7 @@ class Profile:
         elif len(trunks) < self._settings.tracked_trunks:
             trunks[row.trunk] = sums
         else:
-            self.left_out += 1
+            self.crowded += 1
 
     def _judge(self, last: int) -> list[Alert]:
         if last <= self._judged:

@@ -152,6 +152,45 @@ class Command(msgspec.Struct, frozen=True):
     details: dict[str, str] = {}
 
 
+class ListChange(msgspec.Struct, frozen=True):
+    """What to write to `lists`: an entry, or (``entry`` is None) the tombstone of one."""
+
+    entry_id: str
+    entry: ListEntry | None
+
+
+class CommandOutcome(msgspec.Struct, frozen=True):
+    """What became of a command: a row of the audit table. ``command_id`` is its id."""
+
+    command_id: str
+    who: str
+    at: int
+    """Event time at which it was carried out or refused; the command's own time is ``issued_at``."""
+    issued_at: int
+    what: str
+    id: str
+    why: str
+    ok: bool
+    message: str
+    """One sentence: what was done, or why not and what to do instead."""
+    rules: list[str] = []
+    """Ids of the rules it changed or ended."""
+    lists: list[ListChange] = []
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A rule that was proposed and not issued, or a list entry that was not understood."""
+
+    at: int
+    subject_id: str
+    """The alert or the list entry."""
+    rule_id: str
+    """Empty for a list entry."""
+    guard: str
+    """Which guard refused: allowed, protected, breadth, empty, text, stale, full, entry."""
+    message: str
+
+
 T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()

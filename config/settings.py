@@ -105,7 +105,9 @@ class RespondSettings(Section):
     mode: Literal["report", "shadow", "enforce"] = Field(
         "shadow", description="the strongest mode a rule may have"
     )
-    ttl_ms: Positive = Field(600_000, description="life of a rule after the last call of its alert")
+    ttl_ms: Annotated[int, Field(gt=0, le=518_400_000)] = Field(
+        600_000, description="life of a rule after the last call of its alert"
+    )
     issuer: str = Field("ringfence", description="who signs as issuer of the rules")
     min_severity: Literal["info", "low", "medium", "high", "critical"] = Field(
         "high", description="alerts below this severity give no rule"
@@ -114,7 +116,7 @@ class RespondSettings(Section):
         5, description="digits that a rule's prefix must have after its country code"
     )
     max_rules: Positive = Field(100_000, description="rules on the topic at once; more are refused")
-    revoked_ms: Annotated[int, Field(gt=0, le=604_800_000)] = Field(
+    revoked_ms: Annotated[int, Field(gt=0, le=518_400_000)] = Field(
         86_400_000, description="a revoked rule is remembered this long after its alerts' last call"
     )
     allow: str = Field("", description="YAML file of allow-list entries that always apply; empty: none")

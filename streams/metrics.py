@@ -50,10 +50,13 @@ RULES = Declared("ringfence_rules_live", "gauge", ("mode",), "Block rules in for
 RULE_CHANGES = Declared(
     "ringfence_rule_changes_total", "counter", ("change",), "Rules issued, changed (renewed) or ended."
 )
-STORE_ROWS = Declared("ringfence_store_rows_total", "counter", (), "Rows the store has taken.")
+STORE_ROWS = Declared("ringfence_store_rows_total", "counter", ("table",), "Rows the store has taken.")
 STORE_BATCHES = Declared("ringfence_store_batches_total", "counter", (), "Inserts the store has taken.")
-STORE_RETRIES = Declared("ringfence_store_retries_total", "counter", (), "Inserts that had to be repeated.")
+STORE_RETRIES = Declared(
+    "ringfence_store_retries_total", "counter", (), "Inserts that failed and were tried again."
+)
 STORE_QUEUE = Declared("ringfence_store_queue_rows", "gauge", (), "Rows that wait for the store.")
+STORE_QUEUE_BYTES = Declared("ringfence_store_queue_bytes", "gauge", (), "Their size.")
 LAG = Declared(
     "ringfence_consumer_lag_records", "gauge", ("role", "topic"), "Records on the topic not yet processed."
 )
@@ -98,6 +101,7 @@ DECLARED = (
     STORE_BATCHES,
     STORE_RETRIES,
     STORE_QUEUE,
+    STORE_QUEUE_BYTES,
     LAG,
     STEP,
     COMMIT_AGE,
@@ -114,19 +118,27 @@ STEP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.
 MODES = ("report", "shadow", "enforce")
 
 
-class StoreProgress(Protocol):
-    """What a store's writer counts since it started."""
+class StoreStats(Protocol):
+    """What a store's writer has done since it started."""
 
     @property
-    def rows(self) -> int: ...
-    @property
-    def batches(self) -> int: ...
-    @property
-    def retries(self) -> int: ...
-    @property
-    def queued(self) -> int:
-        """Rows that wait."""
+    def written(self) -> Mapping[str, int]:
+        """Rows by table."""
         ...
+
+    @property
+    def inserts(self) -> int: ...
+    @property
+    def failures(self) -> int: ...
+    @property
+    def queued_rows(self) -> int: ...
+    @property
+    def queued_bytes(self) -> int: ...
+
+
+class StoreWriter(Protocol):
+    @property
+    def stats(self) -> StoreStats: ...
 
 
 class ProfileProgress(Protocol):
@@ -209,11 +221,14 @@ class Metrics:
         for mode in MODES:
             self._gauges[RULES].labels(mode).set(live[mode])
 
-    def stored(self, store: StoreProgress) -> None:
-        self._follow(STORE_ROWS, store.rows)
-        self._follow(STORE_BATCHES, store.batches)
-        self._follow(STORE_RETRIES, store.retries)
-        self._gauges[STORE_QUEUE].set(store.queued)
+    def stored(self, writer: StoreWriter) -> None:
+        stats = writer.stats
+        for table, rows in stats.written.items():
+            self._follow(STORE_ROWS, rows, table)
+        self._follow(STORE_BATCHES, stats.inserts)
+        self._follow(STORE_RETRIES, stats.failures)
+        self._gauges[STORE_QUEUE].set(stats.queued_rows)
+        self._gauges[STORE_QUEUE_BYTES].set(stats.queued_bytes)
 
     def profiled(self, profile: ProfileProgress) -> None:
         for reason in ("late", "malformed", "crowded"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from config.settings import ServiceSettings
 from detectors.alert import Alert, Match, Subject, Window
 from streams.health import MAX_LINE_BYTES, Health, PortUnavailable, Readiness
 from streams.metrics import DECLARED, Metrics, reference
+from streams.store.writer import WriterStats
 from streams.wire.records import Approval, BlastRadius, BlockRule, RuleChange, Summary
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -260,17 +262,18 @@ def test_rules_are_counted_by_mode_and_change() -> None:
         assert sample(metrics, "ringfence_rule_changes_total", change=change) == 1
 
 
-class Counted:
-    def __init__(self, **numbers: int) -> None:
-        self.__dict__.update(numbers)
+class CountingWriter:
+    def __init__(self, rows: int) -> None:
+        self.stats = WriterStats(Counter(alerts=rows), inserts=1, failures=2, queued_rows=rows)
 
 
 def test_what_the_store_counts_is_followed_even_when_it_starts_anew() -> None:
     metrics = Metrics()
     for rows in (10, 25, 4):
-        metrics.stored(Counted(rows=rows, batches=1, retries=0, queued=rows))  # type: ignore[arg-type]
-    assert sample(metrics, "ringfence_store_rows_total") == 29
+        metrics.stored(CountingWriter(rows))
+    assert sample(metrics, "ringfence_store_rows_total", table="alerts") == 29
     assert sample(metrics, "ringfence_store_batches_total") == 1
+    assert sample(metrics, "ringfence_store_retries_total") == 2
     assert sample(metrics, "ringfence_store_queue_rows") == 4
 
 

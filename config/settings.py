@@ -1,15 +1,14 @@
 """Settings: declared once, here. `ringfence.yaml`, the reference page and the chart come from this.
 
-Order of precedence, lowest first: the defaults below, ``ringfence.yaml``, the environment
-(``RINGFENCE_…``, nested with ``__``: ``RINGFENCE_KAFKA__BROKERS``), command-line flags.
+``Settings()`` is the defaults below, whatever the environment; `config.loading` puts ``ringfence.yaml``,
+the environment and the flags on top of them.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 DetectorMode = Literal["off", "report", "shadow", "enforce"]
 Positive = Annotated[int, Field(gt=0)]
@@ -49,11 +48,11 @@ class NumberingSettings(Section):
 
 class DetectSettings(Section):
     tracked_numbers: Positive = Field(
-        1 << 17, description="subjects a partition keeps per table, callers and callees each"
+        1 << 17, description="subjects a partition keeps per table, callers and callees each (296 bytes each)"
     )
-    tracked_blocks: Positive = Field(1 << 15, description="number blocks a partition keeps")
+    tracked_blocks: Positive = Field(1 << 15, description="number blocks a partition keeps (296 bytes each)")
     remembered_events: Positive = Field(
-        1 << 20, description="event ids a partition remembers for de-duplication"
+        1 << 20, description="event ids a partition remembers for de-duplication (24 bytes each)"
     )
     lateness_ms: Positive = Field(
         600_000, description="an event older than this behind the newest counts as late"
@@ -61,6 +60,113 @@ class DetectSettings(Section):
     rebuild_ms: Positive = Field(
         86_400_000, description="how far back `frames` is replayed when a partition is assigned"
     )
+    open_alerts: Positive = Field(
+        10_000, description="alerts a partition can have open; beyond them the longest silent one is closed"
+    )
+    watched_callees: Positive = Field(
+        512, description="callees under many calls whose callers a partition notes, 128 calls each"
+    )
+
+
+class BurstSettings(Section):
+    """Burst dialling. Why each figure is what it is: docs/detectors/burst.md."""
+
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    calls_10s: Positive = Field(
+        8, description="attempts in 10 s that make a number suspect; people dial 1 or 2"
+    )
+    calls_1m: Positive = Field(
+        15, description="attempts in 1 min that make a number suspect; couriers make 1"
+    )
+    calls_10m: Positive = Field(
+        40, description="attempts in 10 min that make a number suspect; couriers make 10"
+    )
+    block_factor: Positive = Field(5, description="a block is suspect from this many times those attempts")
+    block_numbers: Positive = Field(
+        8, description="numbers of a block that must take part before the block is a subject"
+    )
+    block_talked: Share = Field(
+        0.1, description="a block is proposed only where at most this share of its last hour became talk"
+    )
+    fan_out: Share = Field(
+        0.6, description="least share of distinct callees; redials of one callee are below"
+    )
+    min_ends: Positive = Field(10, description="outcomes that must be known before a rule is proposed")
+    abusive_talked: Share = Field(
+        0.1, gt=0, lt=1, description="share of calls that become talk (over 6 s) for a burst dialler"
+    )
+    ordinary_talked: Share = Field(
+        0.35, gt=0, lt=1, description="the same for the worst ordinary heavy caller, a call centre"
+    )
+    odds: Annotated[float, Field(gt=1)] = Field(
+        1_000.0, description="odds for abuse at which an alert is high and a rule is proposed"
+    )
+    probe_prefixes: Positive = Field(
+        4, description="dialling prefixes tried on one number within 10 min that make a probe"
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> BurstSettings:
+        if self.abusive_talked >= self.ordinary_talked:
+            raise ValueError(
+                f"abusive_talked is {self.abusive_talked}; expected less than ordinary_talked "
+                f"({self.ordinary_talked})"
+            )
+        return self
+
+
+class UnallocatedSettings(Section):
+    """Callers that cannot exist. Why each figure is what it is: docs/detectors/unallocated.md."""
+
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    number_calls: Positive = Field(2, description="calls of one number within an hour before it is proposed")
+    block_calls: Positive = Field(3, description="calls of one block within an hour before it is proposed")
+    block_numbers: Positive = Field(2, description="numbers of the block that must have made them")
+    least_prefix_digits: Positive = Field(
+        7, description="digits, country code included, that a proposed prefix has at least"
+    )
+
+
+class FloodSettings(Section):
+    """Call bombing. Why each figure is what it is: docs/detectors/flood.md."""
+
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    calls_10s: Positive = Field(8, description="attempts on one callee in 10 s that make a flood")
+    calls_1m: Positive = Field(15, description="attempts on one callee in 1 min that make a flood")
+    calls_10m: Positive = Field(30, description="attempts on one callee in 10 min that make a flood")
+    watch_10m: Positive = Field(5, description="attempts in 10 min from which a callee's callers are noted")
+    habit_factor: Annotated[float, Field(ge=1)] = Field(
+        4.0, description="times its ordinary attempts in 10 min that a callee must get"
+    )
+    min_ends: Positive = Field(10, description="outcomes that must be known before a rule is proposed")
+    abusive_talked: Share = Field(
+        0.03, gt=0, lt=1, description="share of calls that become talk (over 6 s) in a flood"
+    )
+    ordinary_talked: Share = Field(0.25, gt=0, lt=1, description="the same for a busy ordinary callee")
+    odds: Annotated[float, Field(gt=1)] = Field(
+        1_000.0, description="odds for abuse at which an alert is high and rules are proposed"
+    )
+    caller_attempts: Positive = Field(3, description="attempts of one stranger before it is proposed")
+    block_callers: Positive = Field(3, description="strangers of one block before their prefix is proposed")
+    trunk_attempts: Positive = Field(
+        20, description="attempts of scattered strangers over one trunk before callee and trunk are proposed"
+    )
+    length_ms: Positive = Field(30_000, description="talk that makes two numbers acquainted")
+
+    @model_validator(mode="after")
+    def _apart(self) -> FloodSettings:
+        if self.abusive_talked >= self.ordinary_talked:
+            raise ValueError(
+                f"abusive_talked is {self.abusive_talked}; expected less than ordinary_talked "
+                f"({self.ordinary_talked})"
+            )
+        return self
+
+
+class DetectorsSettings(Section):
+    burst: BurstSettings = BurstSettings()
+    unallocated: UnallocatedSettings = UnallocatedSettings()
+    flood: FloodSettings = FloodSettings()
 
 
 class ProfileSettings(Section):
@@ -144,15 +250,12 @@ class ServiceSettings(Section):
     mask_numbers: bool = Field(True, description="hide the last four digits of numbers in logs")
 
 
-class Settings(BaseSettings):
-    model_config = SettingsConfigDict(
-        env_prefix="RINGFENCE_", env_nested_delimiter="__", extra="forbid", frozen=True
-    )
-
+class Settings(Section):
     kafka: KafkaSettings = KafkaSettings()
     ingest: IngestSettings = IngestSettings()
     numbering: NumberingSettings = NumberingSettings()
     detect: DetectSettings = DetectSettings()
+    detectors: DetectorsSettings = DetectorsSettings()
     profile: ProfileSettings = ProfileSettings()
     respond: RespondSettings = RespondSettings()
     store: StoreSettings = StoreSettings()

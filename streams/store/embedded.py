@@ -15,14 +15,20 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow as pa
+from chdb import ChdbError
+from chdb.state.sqlitelike import Connection
 
 from config.settings import StoreSettings
+from streams.store.native import block
 from streams.store.ports import Result, Rows, StoreError, with_params
 from streams.store.schema import capabilities_of, types_of
 
 _OUTPUT = "JSONCompactEachRowWithNamesAndTypes"
-_ANSWER = "date_time_output_format = 'iso', output_format_json_quote_denormals = 1"
+_SETTINGS = (
+    "SET date_time_output_format = 'iso', output_format_json_quote_denormals = 1, "
+    "max_partitions_per_insert_block = 0"
+)
+"""Times in UTC; and one broken clock must not block the whole table: rows may be of any number of days."""
 
 
 class EmbeddedStore:
@@ -31,8 +37,6 @@ class EmbeddedStore:
     database = "default"
 
     def __init__(self, settings: StoreSettings) -> None:
-        from chdb.state.sqlitelike import Connection
-
         self.settings = settings
         self._temporary = None if settings.path else tempfile.mkdtemp(prefix="ringfence-store-")
         directory = Path(settings.path or str(self._temporary)).absolute()
@@ -42,13 +46,13 @@ class EmbeddedStore:
             self._inserts = Connection(f"file:{directory}")
         except RuntimeError as error:
             raise StoreError(
-                f"the embedded store in {directory} cannot be opened ({_first_line(error)}); "
-                "is another process using it? One process has it at a time: give each its own store.path"
+                f"the embedded store in {directory} cannot be opened ({_first_line(error)})",
+                "one process has it at a time: give each its own store.path",
             ) from error
         self._query_lock = threading.Lock()
         self._insert_lock = threading.Lock()
         for connection in (self._queries, self._inserts):
-            connection.query(f"SET {_ANSWER.replace(', ', ', ')}, max_partitions_per_insert_block = 0")
+            connection.query(_SETTINGS)
 
     @cached_property
     def capabilities(self) -> frozenset[str]:
@@ -58,20 +62,24 @@ class EmbeddedStore:
         return str(self.query("SELECT version()").rows[0][0])
 
     def insert(self, rows: Rows) -> None:
-        table = arrow_table(rows)
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
+        data = self._block(rows)
         columns = ", ".join(f"`{column}`" for column in rows.columns)
         with self._insert_lock:
             try:
                 with self._inserts.send_insert(
-                    f"INSERT INTO `{self.database}`.`{rows.table}` ({columns})", "ArrowStream"
+                    f"INSERT INTO `{self.database}`.`{rows.table}` ({columns})", "Native"
                 ) as stream:
-                    stream.append(sink.getvalue().to_pybytes())
+                    stream.append(data)
                     stream.finish()
-            except RuntimeError as error:
-                raise StoreError(_refusal(error)) from error
+            except (ChdbError, RuntimeError) as error:
+                raise _refusal(error) from error
+
+    def _block(self, rows: Rows) -> bytes:
+        types = types_of(rows.table, self.capabilities)
+        try:
+            return b"".join(block(rows.columns, [types[column] for column in rows.columns], rows.data))
+        except (TypeError, ValueError) as error:
+            raise StoreError(f"rows of {rows.table} cannot be written: {error}") from error
 
     def query(self, sql: str, params: Mapping[str, Any] | None = None) -> Result:
         return _result(self._run(with_params(sql, params)))
@@ -90,51 +98,11 @@ class EmbeddedStore:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _run(self, sql: str) -> bytes:
-        from chdb import ChdbError
-
         with self._query_lock:
             try:
                 return bytes(self._queries.query(sql, _OUTPUT).bytes())
             except (ChdbError, RuntimeError) as error:
-                raise StoreError(_refusal(error)) from error
-
-
-def arrow_table(rows: Rows) -> pa.Table:
-    """``rows`` with the Arrow types that their columns take. Raises pa.ArrowInvalid for a wrong value."""
-    types = types_of(rows.table)
-    arrays = [
-        pa.array(column, type=_arrow_type(types[name])) if isinstance(column, list) else column
-        for name, column in zip(rows.columns, rows.data, strict=True)
-    ]
-    return pa.Table.from_arrays(arrays, names=rows.columns)
-
-
-_ARROW: dict[str, pa.DataType] = {
-    "String": pa.utf8(),
-    "Int8": pa.int8(),
-    "Int16": pa.int16(),
-    "Int32": pa.int32(),
-    "Int64": pa.int64(),
-    "UInt8": pa.uint8(),
-    "UInt16": pa.uint16(),
-    "UInt32": pa.uint32(),
-    "UInt64": pa.uint64(),
-    "Float64": pa.float64(),
-}
-
-
-def _arrow_type(type_: str) -> pa.DataType:
-    outer, _, inner = type_.partition("(")
-    match outer:
-        case "Array":
-            return pa.list_(_arrow_type(inner[:-1]))
-        case "Nullable":
-            return _arrow_type(inner[:-1])
-        case "Enum8":
-            return pa.utf8()
-        case "DateTime":
-            return pa.uint32()
-    return _ARROW[outer]
+                raise _refusal(error) from error
 
 
 def _result(answer: bytes) -> Result:
@@ -173,11 +141,11 @@ def _reader(type_: str) -> Callable[[Any], Any] | None:
     return None
 
 
-def _refusal(error: Exception) -> str:
+def _refusal(error: Exception) -> StoreError:
     text = f"the embedded store refused a statement: {_first_line(error)}"
     if "UNKNOWN_TABLE" in str(error) or "NO_SUCH_COLUMN" in str(error):
-        return f"{text}; run `ringfence schema apply`"
-    return text
+        return StoreError(text, "run `ringfence schema apply`")
+    return StoreError(text)
 
 
 def _first_line(error: BaseException) -> str:

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from config.settings import StoreSettings
+from streams.faults import Fault
 
 
-class StoreError(Exception):
-    """A statement that failed: the server could not be reached, or refused it. Says what to do next."""
+class StoreError(Fault):
+    """A statement that failed: the server could not be reached, or refused it."""
 
 
 class StoreUnavailable(StoreError):
@@ -104,8 +105,8 @@ class Store(Protocol):
 def open_store(settings: StoreSettings) -> Store:
     """The ClickHouse server at ``settings.url``, or where that is empty the embedded one.
 
-    A server need not be up yet. Raises ValueError for a URL that is none and StoreError where another
-    process has the embedded store.
+    A server need not be up yet. Raises Usage for a URL that is none and StoreError where another process
+    has the embedded store.
     """
     if settings.url:
         from streams.store.server import ServerStore

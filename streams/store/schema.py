@@ -257,10 +257,16 @@ def _table_changes(store: Store, of: Model, found: _Found) -> Iterator[str]:
 
 def _column(of: Model, name: str, table: Table, capabilities: frozenset[str]) -> str:
     column = table.columns[name]
-    type_, _, codec = of.type_of(column).on(capabilities).partition(" CODEC")
+    type_, codec = _type(of, column, capabilities)
     computed = f" DEFAULT {_computed(column, capabilities)}" if column.source else ""
     comment = f" COMMENT '{column.comment.replace(chr(39), chr(92) + chr(39))}'" if column.comment else ""
     return f"`{name}` {type_}{computed}{comment}{codec and f' CODEC{codec}'}"
+
+
+def _type(of: Model, column: Column, capabilities: frozenset[str]) -> tuple[str, str]:
+    """Type and the arguments of its codec, empty where it has none."""
+    type_, _, codec = of.type_of(column).on(capabilities).partition(" CODEC")
+    return type_, codec
 
 
 def _computed(column: Column, capabilities: frozenset[str]) -> str:
@@ -299,10 +305,11 @@ def _first_line(statement: str) -> str:
     return statement.splitlines()[0]
 
 
-def types_of(table: str) -> Mapping[str, str]:
-    """Column to the ClickHouse type it has on a server without newer features."""
+@cache
+def types_of(table: str, capabilities: frozenset[str]) -> Mapping[str, str]:
+    """Column to its ClickHouse type on a server with ``capabilities``."""
     of = model()
-    return {name: of.type_of(column).plain for name, column in of.tables[table].columns.items()}
+    return {name: _type(of, column, capabilities)[0] for name, column in of.tables[table].columns.items()}
 
 
 __all__ = [

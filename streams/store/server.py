@@ -7,14 +7,18 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qs, urlencode, urlsplit, urlunsplit
 
-import numpy as np
-import pyarrow as pa
-from clickhouse_driver import Client
+from clickhouse_driver import Client, defines
+from clickhouse_driver.block import BlockInfo, ColumnOrientedBlock
 from clickhouse_driver.errors import Error, ErrorCodes, NetworkError, ServerException, SocketTimeoutError
+from clickhouse_driver.protocol import ClientPacketTypes
+from clickhouse_driver.varint import write_varint
+from clickhouse_driver.writer import write_binary_str
 
 from config.settings import StoreSettings
+from streams.faults import Usage
+from streams.store.native import block
 from streams.store.ports import Result, Rows, StoreError, StoreUnavailable, with_params
 from streams.store.schema import capabilities_of
 
@@ -31,9 +35,9 @@ class ServerStore:
         self.settings = settings
         parts = urlsplit(settings.url)
         if parts.scheme not in ("clickhouse", "clickhouses") or not parts.hostname:
-            raise ValueError(
-                f"store.url is {settings.url!r}; expected clickhouse://user:password@host:9000/database "
-                "(clickhouses:// with TLS)"
+            raise Usage(
+                f"store.url is {_without_password(parts)!r}",
+                "expected clickhouse://user:password@host:9000/database, or clickhouses:// with TLS",
             )
         self.database = parts.path.strip("/") or "default"
         self._where = f"{parts.hostname}:{parts.port or 9000}"
@@ -50,11 +54,10 @@ class ServerStore:
 
     def insert(self, rows: Rows) -> None:
         columns = ", ".join(f"`{column}`" for column in rows.columns)
-        data = [python_list(column) for column in rows.data]
         self._inserts.run(
             lambda client: client.execute(
                 f"INSERT INTO `{self.database}`.`{rows.table}` ({columns}) VALUES",
-                data,
+                rows.data,
                 columnar=True,
                 settings=self._insert_settings,
             )
@@ -91,9 +94,34 @@ class ServerStore:
         return {"max_partitions_per_insert_block": 0} if "partition_limit" in self.capabilities else {}
 
 
+class ColumnClient(Client):  # type: ignore[misc]
+    """The driver's client, but what is inserted goes out as encoded columns instead of item by item."""
+
+    def send_data(
+        self, sample_block: Any, data: Any, types_check: bool = False, columnar: bool = False
+    ) -> int:
+        if not columnar:
+            return int(super().send_data(sample_block, data, types_check, columnar))
+        names, types = zip(*sample_block.columns_with_types, strict=True)
+        revision = self.connection.server_info.used_revision
+        marked = revision >= defines.DBMS_MIN_REVISION_WITH_CUSTOM_SERIALIZATION
+        pieces = block(names, types, data, head=b"\0" if marked else b"")
+        write_varint(ClientPacketTypes.DATA, self.connection.fout)
+        write_binary_str("", self.connection.fout)
+        out = self.connection.block_out
+        BlockInfo().write(out.fout)
+        for piece in pieces:
+            out.fout.write(piece)
+        out.finalize()
+        self.receive_profile_events()
+        self.connection.send_data(ColumnOrientedBlock())
+        self.receive_profile_events()
+        return len(data[0])
+
+
 class _Connection:
     def __init__(self, url: str, where: str) -> None:
-        self._client = Client.from_url(url)
+        self._client = ColumnClient.from_url(url)
         self._where = where
         self._lock = threading.Lock()
 
@@ -102,32 +130,18 @@ class _Connection:
             try:
                 return statement(self._client)
             except ServerException as error:
-                raise StoreError(_refusal(error)) from error
+                raise _refusal(error) from error
             except (NetworkError, SocketTimeoutError, EOFError, OSError) as error:
                 raise StoreUnavailable(
-                    f"ClickHouse at {self._where} does not answer ({_first_line(error)}); "
-                    "check that it runs and that store.url is right"
+                    f"ClickHouse at {self._where} does not answer ({_first_line(error)})",
+                    "check that it runs and that store.url is right",
                 ) from error
-            except Error as error:
+            except (Error, TypeError, ValueError) as error:
                 raise StoreError(f"ClickHouse at {self._where}: {_first_line(error)}") from error
 
     def close(self) -> None:
         with self._lock:
             self._client.disconnect()
-
-
-def python_list(column: Any) -> list[Any]:
-    """A fresh list of the values of ``column``: the driver changes what it is given."""
-    if isinstance(column, list):
-        return list(column)
-    if isinstance(column, pa.ChunkedArray):
-        return [value for chunk in column.chunks for value in python_list(chunk)]
-    if pa.types.is_dictionary(column.type):
-        values = np.array(column.dictionary.to_pylist() or [""], dtype=object)
-        return list(values[column.indices.to_numpy()])
-    if pa.types.is_integer(column.type) and column.null_count == 0:
-        return list(column.to_numpy().tolist())
-    return list(column.to_pylist())
 
 
 def _with_timeouts(url: str) -> str:
@@ -136,14 +150,19 @@ def _with_timeouts(url: str) -> str:
     return urlunsplit(parts._replace(query=urlencode(TIMEOUTS | given)))
 
 
-def _refusal(error: ServerException) -> str:
+def _refusal(error: ServerException) -> StoreError:
     text = f"ClickHouse refused a statement (code {error.code}): {_first_line(error)}"
     match error.code:
         case ErrorCodes.UNKNOWN_TABLE | ErrorCodes.UNKNOWN_DATABASE | ErrorCodes.NO_SUCH_COLUMN_IN_TABLE:
-            return f"{text}; run `ringfence schema apply`"
+            return StoreError(text, "run `ringfence schema apply`")
         case ErrorCodes.AUTHENTICATION_FAILED | ErrorCodes.WRONG_PASSWORD | ErrorCodes.UNKNOWN_USER:
-            return f"{text}; check the user and the password in store.url"
-    return text
+            return StoreError(text, "check the user and the password in store.url")
+    return StoreError(text)
+
+
+def _without_password(parts: SplitResult) -> str:
+    netloc = parts.netloc.replace(f":{parts.password}@", ":***@") if parts.password else parts.netloc
+    return urlunsplit(parts._replace(netloc=netloc))
 
 
 def _first_line(error: BaseException) -> str:

@@ -20,13 +20,14 @@ from detectors.calls import (
     Tristate,
 )
 from streams.store.ports import Rows
-from streams.wire.records import BlockRule, Command, Rejection, RuleChange, Summary
+from streams.wire.records import BlockRule, Command, CommandOutcome, Rejection, RuleChange, Summary
 
 __all__ = [
     "Rows",
     "rows_of_alert",
     "rows_of_calls",
     "rows_of_command",
+    "rows_of_outcome",
     "rows_of_rejection",
     "rows_of_rule_change",
     "rows_of_summary",
@@ -159,6 +160,19 @@ def rows_of_command(command: Command) -> Rows:
         id=command.id,
         why=command.why,
         details=_text(command.details),
+    )
+
+
+def rows_of_outcome(outcome: CommandOutcome) -> Rows:
+    """One row of ``outcomes``: what became of a command."""
+    return _row(
+        "outcomes",
+        command_id=outcome.command_id,
+        outcome="done" if outcome.ok else "refused",
+        at_ms=outcome.at,
+        issued_at_ms=outcome.issued_at,
+        message=outcome.message,
+        rules=outcome.rules,
     )
 
 

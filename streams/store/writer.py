@@ -100,7 +100,7 @@ class Writer:
         return True
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Waits until the store has acknowledged all that was put before. False: it took over ``timeout`` s."""
+        """Waits until the store has acknowledged all that was put before. False: not in ``timeout`` s."""
         self.start()
         with self._changed:
             target = self._put

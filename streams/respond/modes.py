@@ -19,8 +19,6 @@ def stronger_than(one: Mode, other: Mode) -> bool:
 
 def detector_mode(settings: Settings, detector: str) -> Mode | Literal["off"]:
     """The mode of a detector: ``settings.detectors.NAME.mode``. One without settings may only report."""
-    if not hasattr(settings, "detectors"):
-        return "enforce"
     section = getattr(settings.detectors, detector, None)
     mode: Mode | Literal["off"] = getattr(section, "mode", "report")
     return mode

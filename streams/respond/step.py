@@ -38,6 +38,7 @@ from streams.wire.records import (
 ACTION: Action = "block"
 MAX_ALERT_IDS = 16
 """A rule names the newest alerts it rests on, at most so many."""
+MAX_REVOKED_ALERT_IDS = 64
 MAX_REFUSALS = 1_000
 RENEWAL_SHARE = 4
 """A rule is renewed when its end moves on by at least one such part of its time-to-live."""
@@ -62,7 +63,7 @@ class Respond:
     Raises ``OSError`` or ``ValueError`` where ``settings.respond.allow`` cannot be read.
     """
 
-    def __init__(self, settings: Settings, plan: object = None) -> None:  # noqa: ARG002
+    def __init__(self, settings: Settings, plan: object = None) -> None:
         self.outcome: CommandOutcome | None = None
         """What became of the last command."""
         self.refused: deque[Refusal] = deque(maxlen=MAX_REFUSALS)
@@ -160,18 +161,27 @@ class Respond:
             due, rule_id = heappop(self._due)
             rule = self._rules.get(rule_id)
             if rule is not None and _ends_at(rule) == due:
-                changes.append(self._end(rule, "The rule expired."))
+                changes.append(self._expired(rule))
         return changes
+
+    def _expired(self, rule: BlockRule) -> RuleChange:
+        if rule.approval.state in HELD:
+            return self._end(rule, "The alerts of the revoked rule are long over.")
+        if rule.revoked_alert_ids:
+            return self._hold(
+                rule, Approval("revoked", rule.issuer, self._now), "The rule expired; it was revoked before."
+            )
+        return self._end(rule, "The rule expired.")
 
     def _propose(self, alert: Alert, proposal: Proposal, mode: Mode) -> list[RuleChange]:
         expires_at = alert.last_seen + self._limits.ttl_ms
         if expires_at <= self._now:
             return []
         known = self._rules.get(rule_id_of(proposal.match, ACTION))
+        if known is not None and alert.alert_id in known.revoked_alert_ids:
+            return self._hold_on(known, alert)
         if known is not None and known.approval.state not in HELD:
             return self._renew(known, alert, proposal, mode)
-        if known is not None and alert.alert_id in known.alert_ids:
-            return self._hold_on(known, alert)
         objection = self._objection(proposal.match, alert, is_new=known is None)
         if objection is not None:
             self._refuse(alert.alert_id, rule_id_of(proposal.match, ACTION), objection)
@@ -195,7 +205,7 @@ class Respond:
         return None if entry is None else Objection("allowed", _allowed_by(entry))
 
     def _issue(self, alert: Alert, proposal: Proposal, mode: Mode, held: BlockRule | None) -> RuleChange:
-        """A new life of a rule; where a revoked one is still remembered, its alerts stay named."""
+        """A new life of a rule; where it was revoked before, it goes on remembering by which alerts."""
         answer = answer_for(alert.detector, alert.kind)
         rule_id = rule_id_of(proposal.match, ACTION)
         rule = BlockRule(
@@ -211,7 +221,7 @@ class Respond:
             reason=alert.message,
             detector=alert.detector,
             severity=alert.severity,
-            alert_ids=_newest([] if held is None else held.alert_ids, alert.alert_id),
+            alert_ids=[alert.alert_id],
             not_before=self._now,
             expires_at=alert.last_seen + self._limits.ttl_ms,
             renewals=0,
@@ -219,6 +229,7 @@ class Respond:
             blast_radius=proposal.blast_radius,
             issued_at=self._now,
             issuer=self._limits.issuer,
+            revoked_alert_ids=[] if held is None else held.revoked_alert_ids,
         )
         return self._change(rule, f"Alert {alert.alert_id} issued the rule.")
 
@@ -234,7 +245,7 @@ class Respond:
         changed: dict[str, Any] = {
             "mode": mode if takes_over else self._mode_of(rule),
             "severity": max(rule.severity, alert.severity, key=SEVERITIES.index),
-            "alert_ids": _newest(rule.alert_ids, alert.alert_id) if joins else rule.alert_ids,
+            "alert_ids": [*rule.alert_ids, alert.alert_id][-MAX_ALERT_IDS:] if joins else rule.alert_ids,
             "expires_at": max(rule.expires_at, expires_at),
             "renewals": rule.renewals + renews,
             "blast_radius": proposal.blast_radius,
@@ -257,18 +268,23 @@ class Respond:
     def _hold_on(self, rule: BlockRule, alert: Alert) -> list[RuleChange]:
         """The alert of a revoked rule grows: remember the revocation for longer."""
         until = alert.last_seen + self._limits.revoked_ms
-        if (until - rule.expires_at) * RENEWAL_SHARE < self._limits.revoked_ms:
+        if (
+            rule.approval.state not in HELD
+            or (until - rule.expires_at) * RENEWAL_SHARE < self._limits.revoked_ms
+        ):
             return []
         return [self._change(self._next(rule, expires_at=until), "The attack lasts; the rule stays revoked.")]
 
-    def _hold(self, rule: BlockRule, state: str, who: str, why: str) -> RuleChange:
-        """Out of force at once, and on the topic until its alerts cannot issue it again."""
+    def _hold(self, rule: BlockRule, approval: Approval, why: str, revoked: Sequence[str] = ()) -> RuleChange:
+        """Out of force at once, and on the topic until the ``revoked`` alerts cannot issue it again."""
         last_seen = rule.expires_at - self._limits.ttl_ms
+        known = [alert_id for alert_id in rule.revoked_alert_ids if alert_id not in revoked]
         held = self._next(
             rule,
             mode="report",
-            approval=Approval(state, who, self._now),  # type: ignore[arg-type]
-            expires_at=max(rule.expires_at, last_seen + self._limits.revoked_ms),
+            approval=approval,
+            expires_at=max(self._now + 1, rule.expires_at, last_seen + self._limits.revoked_ms),
+            revoked_alert_ids=[*known, *revoked][-MAX_REVOKED_ALERT_IDS:],
         )
         return self._change(held, why)
 
@@ -333,8 +349,11 @@ class Respond:
         if not path:
             return frozenset()
         entries = entries_from_file(path)
-        for entry in entries:
-            self._allowed.put(entry)
+        try:
+            for entry in entries:
+                self._allowed.put(entry)
+        except ValueError as error:
+            raise ValueError(f"the allow-list {path} cannot be used: {error}") from error
         return frozenset(entry.entry_id for entry in entries)
 
     def _admit(self, entry_id: str, entry: ListEntry) -> list[RuleChange]:
@@ -373,7 +392,8 @@ class Respond:
 
     def _revoked(self, rules: Iterable[BlockRule], command: Command) -> list[RuleChange]:
         why = f"Revoked by {command.who}: {command.why}"
-        return [self._hold(rule, "revoked", command.who, why) for rule in rules]
+        revoked = Approval("revoked", command.who, self._now)
+        return [self._hold(rule, revoked, why, rule.alert_ids) for rule in rules]
 
     def _approve(self, command: Command) -> _Result:
         pending = self._pending(command)
@@ -387,8 +407,10 @@ class Respond:
         pending = self._pending(command)
         if isinstance(pending, _Result):
             return pending
+        rejected = Approval("rejected", command.who, self._now)
         why = f"Rejected by {command.who}: {command.why}"
-        return _Result(True, "The rule is rejected.", [self._hold(pending, "rejected", command.who, why)])
+        held = self._hold(pending, rejected, why, pending.alert_ids)
+        return _Result(True, "The rule is rejected.", [held])
 
     def _pending(self, command: Command) -> BlockRule | _Result:
         rule = self._rules.get(command.id)
@@ -396,7 +418,7 @@ class Respond:
             return _Result(False, f"There is no rule {command.id!r} to {command.what}; it may have ended.")
         if rule.approval.state != "pending":
             return _Result(
-                False, f"The rule is {rule.approval.state}; only a pending one can be {command.what}ed."
+                False, f"The rule is {rule.approval.state}; you can {command.what} a pending one only."
             )
         return rule
 
@@ -429,10 +451,6 @@ class Respond:
 def _ends_at(rule: BlockRule) -> int:
     """When a rule ends: not before its last change, so that its next life is numbered higher."""
     return max(rule.expires_at, rule.sequence + 1)
-
-
-def _newest(alert_ids: list[str], alert_id: str) -> list[str]:
-    return [*(known for known in alert_ids if known != alert_id), alert_id][-MAX_ALERT_IDS:]
 
 
 def _allowed_by(entry: ListEntry) -> str:

@@ -78,10 +78,15 @@ class RuleBook:
     def __init__(self, country: int = 86, max_rules: int = MAX_RULES) -> None:
         self.rules: dict[str, BlockRule] = {}
         self.counts: Counter[Outcome] = Counter()
+        self._country = country
         self._max_rules = max_rules
         self._protected: ProtectedNumbers = protected_numbers(country)
         self._shapes: list[Shape] = []
         self._index: dict[Shape, dict[tuple[str | None, ...], list[BlockRule]]] = {}
+
+    def emptied(self) -> RuleBook:
+        """A new book without rules, otherwise like this one."""
+        return RuleBook(self._country, self._max_rules)
 
     def apply(self, key: bytes | str | None, value: bytes | None) -> Applied:
         """Take one record of `block-rules` in. A bad one is refused and changes nothing."""

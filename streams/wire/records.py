@@ -117,6 +117,8 @@ class BlockRule(msgspec.Struct, frozen=True, omit_defaults=False):
     cps: float | None = None
     divert_to: str | None = None
     label: str | None = None
+    revoked_alert_ids: list[str] = []
+    """Alerts that may not have this rule back, since a person revoked it; nothing to a switch."""
 
 
 class RuleChange(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator, Sequence
-from operator import attrgetter
+from operator import attrgetter, le
 
 import msgspec
 import pyarrow as pa
@@ -31,9 +31,12 @@ that what is in memory at a time stays small."""
 WHOLE_BYTES = 1024 * 1024
 """Longest message that is decoded whole; a longer one is read piece by piece. Kafka's own default limit."""
 
+GROUP_RECORDS = 512
+"""Messages looked at together; if one of them is not one event in order, all are looked at one by one."""
+
 _CONTROL_ESCAPE = re.compile(rb"\\(?:[bfnrt]|u00[01])")
 _time_of = attrgetter("time")
-_OBJECT, _ARRAY, _NEWLINE = b"{[\n"
+_ARRAY, _NEWLINE = b"[\n"
 
 
 class Ingested(msgspec.Struct):
@@ -73,19 +76,11 @@ class Ingest:
         offsets may only be committed after the last."""
         events: list[CallEvent] = []
         rejected: list[Rejection] = []
-        for record in records:
-            whole = self._whole(record)
-            if whole is not None:
-                events += whole
+        for found in self._found(records):
+            if isinstance(found, Rejection):
+                rejected.append(found)
             else:
-                for judged in self._judged(record):
-                    if isinstance(judged, CallEvent):
-                        events.append(judged)
-                    else:
-                        rejected.append(judged)
-                    if len(events) + len(rejected) >= STEP_EVENTS:
-                        yield self._ingested(events, rejected)
-                        events, rejected = [], []
+                events += found
             if len(events) + len(rejected) >= STEP_EVENTS:
                 yield self._ingested(events, rejected)
                 events, rejected = [], []
@@ -95,37 +90,70 @@ class Ingest:
     def _ingested(self, events: list[CallEvent], rejected: list[Rejection]) -> Ingested:
         return Ingested(self._framer.frames(events), rejected, len(events))
 
-    def _whole(self, record: SourceRecord) -> list[CallEvent] | None:
-        """The events of a message that is plainly in order; None where it must be looked at closely.
+    def _found(self, records: Sequence[SourceRecord]) -> Iterator[list[CallEvent] | Rejection]:
+        for start in range(0, len(records), GROUP_RECORDS):
+            group = records[start : start + GROUP_RECORDS]
+            events = self._one_each(group)
+            if events is not None:
+                yield events
+            else:
+                for record in group:
+                    yield from self._events_of(record)
 
-        Plainly: flat objects (so no depth to limit), one a line unless in an array, without an escape
-        that could be a control character.
+    def _events_of(self, record: SourceRecord) -> Iterator[list[CallEvent] | Rejection]:
+        events = self._whole(record)
+        if events is not None:
+            yield events
+        else:
+            yield from self._judged(record)
+
+    def _one_each(self, records: Sequence[SourceRecord]) -> list[CallEvent] | None:
+        """The events of messages that each are plainly one event in order, else None.
+
+        Plainly: a flat object (so no depth to limit) on one line, without an escape. That is seen on all
+        of them joined at a fraction of the cost of looking at each.
+        """
+        values = [record.value for record in records]
+        if not all(values) or sum(map(len, values)) > self._whole_bytes:
+            return None
+        joined = b"\n".join(values)
+        if b"[" in joined or b"\\" in joined or joined.count(b"\n") >= len(values):
+            return None
+        if joined.count(b"{") != len(values):
+            return None
+        try:
+            events = list(map(self._decode, values))
+        except ValueError:
+            return None
+        return events if all(map(le, map(_time_of, events), map(self._latest, records))) else None
+
+    def _whole(self, record: SourceRecord) -> list[CallEvent] | None:
+        """The events of a message that plainly is an array or lines of them in order, else None.
+
+        Plainly: flat objects, one a line unless in an array, without an escape that could be a control
+        character.
         """
         value = record.value
         if not value or len(value) > self._whole_bytes:
             return None
         if b"\\" in value and _CONTROL_ESCAPE.search(value):
             return None
-        latest = self._latest(record)
+        array = value[0] == _ARRAY
         try:
-            if value[0] == _OBJECT and b"\n" not in value:
-                event = self._decode(value)
-                flat = b"[" not in value and value.find(b"{", 1) < 0
-                return [event] if flat and event.time <= latest else None
-            events = self._decode_array(value) if value[0] == _ARRAY else self._decode_lines(value)
+            events = self._decode_array(value) if array else self._decode_lines(value)
         except (ValueError, RecursionError):
             return None
         if not events or len(events) > self._limits.max_events_per_message:
             return None
         flat = value.find(b"[", 1) < 0 and value.count(b"{") == len(events)
-        apart = value[0] == _ARRAY or value.count(b"\n") + (value[-1] != _NEWLINE) == len(events)
-        in_time = max(map(_time_of, events)) <= latest
+        apart = array or value.count(b"\n") + (value[-1] != _NEWLINE) == len(events)
+        in_time = max(map(_time_of, events)) <= self._latest(record)
         return events if flat and apart and in_time else None
 
     def _latest(self, record: SourceRecord) -> int:
         return NO_LATEST if record.timestamp is None else record.timestamp + self._limits.max_ahead_ms
 
-    def _judged(self, record: SourceRecord) -> Iterator[CallEvent | Rejection]:
+    def _judged(self, record: SourceRecord) -> Iterator[list[CallEvent] | Rejection]:
         value = record.value or b""
         if len(value) > self._limits.max_message_bytes:
             yield self._reject(record, 0, value, self._too_large(value))
@@ -140,7 +168,7 @@ class Ingest:
                 return
             raw = value[start:end]
             judged = judge(raw, latest)
-            yield self._reject(record, index, raw, judged) if isinstance(judged, Refusal) else judged
+            yield self._reject(record, index, raw, judged) if isinstance(judged, Refusal) else [judged]
 
     def _reject(self, record: SourceRecord, index: int, raw: bytes, refusal: Refusal) -> Rejection:
         kept = raw[: self._limits.keep_original_bytes]

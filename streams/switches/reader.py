@@ -240,6 +240,7 @@ class RuleReader:
 
     def _failed(self, error: KafkaError) -> None:
         """Start over with a new consumer after a pause; the book stays until the topic was read again."""
+        self.caught_up = False
         self._problem = str(error)
         self._log.warning("rules cannot be read", topic=self.topic, error=str(error), retry_in_s=self._pause)
         self._sleep(self._pause)

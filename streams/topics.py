@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,17 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from config.settings import Settings
 from streams.faults import Fault, Usage
 
-NAMES = ("calls", "calls.rejected", "frames", "summaries", "alerts", "block-rules", "commands", "lists")
+NAMES = (
+    "calls",
+    "calls.rejected",
+    "frames",
+    "summaries",
+    "alerts",
+    "block-rules",
+    "commands",
+    "audit",
+    "lists",
+)
 
 _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
@@ -90,6 +101,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         spec("alerts", years),
         spec("block-rules", kept),
         spec("commands", years),
+        spec("audit", years),
         spec("lists", kept),
     ]
 
@@ -121,25 +133,36 @@ def admin_client(settings: Settings) -> Iterator[Any]:
     brokers = settings.kafka.brokers
     if not brokers:
         raise Usage("kafka.brokers is empty, so there is no Kafka to ask", "set it, or use `ringfence demo`")
+    with _quiet_client():
+        try:
+            admin = KafkaAdminClient(
+                bootstrap_servers=brokers.split(","),
+                client_id="ringfence-topics",
+                bootstrap_timeout_ms=min(settings.kafka.request_timeout_ms, 10_000),
+                request_timeout_ms=settings.kafka.request_timeout_ms,
+            )
+        except (KafkaError, ValueError) as error:
+            do_next = "check kafka.brokers and that the brokers run"
+            raise Fault(f"no Kafka answers at {brokers} ({error})", do_next) from error
+        try:
+            yield admin
+        except KafkaError as error:
+            do_next = "check its log and the rights of this user"
+            raise Fault(f"Kafka at {brokers} refused: {error}", do_next) from error
+        finally:
+            admin.close()
+
+
+@contextmanager
+def _quiet_client() -> Iterator[None]:
+    """The client logs an error for each attempt; what matters of it, the Fault says."""
+    logger = logging.getLogger("kafka")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
     try:
-        admin = KafkaAdminClient(
-            bootstrap_servers=brokers.split(","),
-            client_id="ringfence-topics",
-            bootstrap_timeout_ms=min(settings.kafka.request_timeout_ms, 10_000),
-            request_timeout_ms=settings.kafka.request_timeout_ms,
-        )
-    except (KafkaError, ValueError) as error:
-        raise Fault(
-            f"no Kafka answers at {brokers} ({error})", "check kafka.brokers and that the brokers run"
-        ) from error
-    try:
-        yield admin
-    except KafkaError as error:
-        raise Fault(
-            f"Kafka at {brokers} refused: {error}", "check its log and the rights of this user"
-        ) from error
+        yield
     finally:
-        admin.close()
+        logger.setLevel(before)
 
 
 def _differences(admin: Any, specs: list[TopicSpec]) -> list[Difference]:

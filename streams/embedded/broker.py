@@ -48,7 +48,12 @@ class EmbeddedBroker:
     def settings(self, settings: Settings) -> Settings:
         """``settings`` that lead to this broker."""
         kafka = settings.kafka.model_copy(
-            update={"brokers": self.brokers, "replication": 1, "session_timeout_ms": SESSION_TIMEOUT_MS}
+            update={
+                "brokers": self.brokers,
+                "replication": 1,
+                "session_timeout_ms": SESSION_TIMEOUT_MS,
+                "idempotent": False,
+            }
         )
         return settings.model_copy(update={"kafka": kafka})
 

@@ -28,6 +28,10 @@ class KafkaSettings(Section):
         10_000, description="a silent worker loses its partitions after this"
     )
     request_timeout_ms: Positive = Field(30_000, description="time-out of one request to the broker")
+    idempotent: bool = Field(
+        True,
+        description="producers ask the broker to drop repeated sends; off only for a broker without that",
+    )
     retention_hours: Positive = Field(48, description="how long calls, frames and summaries are kept")
     audit_days: Positive = Field(400, description="how long alerts and commands are kept in Kafka")
 
@@ -149,7 +153,7 @@ class FloodSettings(Section):
     caller_attempts: Positive = Field(3, description="attempts of one stranger before it is proposed")
     block_callers: Positive = Field(3, description="strangers of one block before their prefix is proposed")
     trunk_attempts: Positive = Field(
-        20, description="attempts of scattered strangers over one trunk before callee and trunk are proposed"
+        40, description="attempts of scattered strangers over one trunk before callee and trunk are proposed"
     )
     length_ms: Positive = Field(30_000, description="talk that makes two numbers acquainted")
 
@@ -200,7 +204,10 @@ class ProfileSettings(Section):
         0.2, description="least change of a notable answer-seizure ratio"
     )
     confirm_pools: Positive = Field(3, description="successive outlying pools that make an alert")
-    hold_seconds: Positive = Field(600, description="an outlying level is learnt as usual after this long")
+    hold_seconds: Positive = Field(1_800, description="an outlying level is learnt as usual after this long")
+    drift_half_life_seconds: Positive = Field(
+        3_600, description="half-life of the level that a drift is a drift from"
+    )
     drift_delta: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.002, description="significance of ADWIN's drift test; smaller: fewer drifts"
     )

@@ -49,7 +49,11 @@ class Checkpoint:
         for record in records:
             self._unacknowledged.append(
                 await self._producer.send(
-                    record.topic, value=record.value, key=record.key, partition=record.partition
+                    record.topic,
+                    value=record.value,
+                    key=record.key,
+                    partition=record.partition,
+                    headers=list(record.headers),
                 )
             )
         if len(self._unacknowledged) > MAX_UNACKNOWLEDGED:

@@ -12,3 +12,4 @@ class Outgoing(NamedTuple):
     """None is a tombstone."""
     partition: int | None = None
     """None: chosen by the key."""
+    headers: tuple[tuple[str, bytes], ...] = ()

@@ -1,0 +1,130 @@
+"""The Faust app: roles, topics and agents at a glance.
+
+    calls ──ingest──▶ frames ──detect──▶ alerts, summaries ──profile──▶ alerts ──respond──▶ block-rules
+                └──▶ calls.rejected                      everything ──store──▶ ClickHouse
+
+One process runs the roles it is given. Roles that read whole polls or have state to rebuild are runners
+(`streams.runner`), services of this app; the low-rate topics of the store are its agents.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import faust
+import structlog
+from aiokafka import AIOKafkaProducer
+from mode import Service
+
+from config.settings import Settings
+from detectors.kernels import warm
+from detectors.plan import NumberingPlan
+from streams.clock import EventClock
+from streams.detect.runner import DetectRole
+from streams.health import Health, Readiness
+from streams.ingest.runner import IngestRole
+from streams.metrics import Metrics
+from streams.profile.runner import ProfileRole
+from streams.respond.runner import RespondRole
+from streams.runner import Role, Runner
+from streams.store.ports import open_store
+from streams.store.runner import StoreRole, add_agents
+from streams.store.writer import Writer
+
+ROLES = ("ingest", "detect", "profile", "respond", "store")
+
+PRODUCER_BATCH_BYTES = 1 << 20
+PRODUCER_LINGER_MS = 5
+REPORT_EVERY_S = 60.0
+
+
+class RingfenceService(Service):  # type: ignore[misc]
+    """Everything of one process besides Faust itself: producer, runners, store writer, health."""
+
+    def __init__(self, settings: Settings, roles: Iterable[str], writer: Writer | None) -> None:
+        super().__init__()
+        self.settings = settings
+        self.roles = tuple(roles)
+        self.writer = writer
+        self.readiness = Readiness()
+        self.metrics = Metrics()
+        self._log = structlog.get_logger("ringfence")
+
+    async def on_start(self) -> None:
+        await self.add_runtime_dependency(Health(self.settings.service, self.readiness, self.metrics))
+        kafka = self.settings.kafka
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=kafka.brokers,
+            acks="all",
+            enable_idempotence=kafka.idempotent,
+            linger_ms=PRODUCER_LINGER_MS,
+            max_batch_size=PRODUCER_BATCH_BYTES,
+            max_request_size=self.settings.ingest.max_message_bytes * 2,
+            request_timeout_ms=kafka.request_timeout_ms,
+        )
+        await self._producer.start()
+        self.readiness.set("kernels", False, "compiling")
+        roles = await asyncio.to_thread(lambda: list(self._open_roles()))
+        self.readiness.set("kernels", True)
+        for role in roles:
+            await self.add_runtime_dependency(
+                Runner(role, self.settings, self._producer, self.readiness, self.metrics)
+            )
+
+    def _open_roles(self) -> Iterable[Role]:
+        settings, metrics = self.settings, self.metrics
+        plan = NumberingPlan.load(settings.numbering)
+        if "detect" in self.roles:
+            warm()
+        for name in self.roles:
+            match name:
+                case "ingest":
+                    yield IngestRole(settings, plan, metrics)
+                case "detect":
+                    yield DetectRole(settings, plan, metrics)
+                case "profile":
+                    yield ProfileRole(settings, metrics)
+                case "respond":
+                    yield RespondRole(settings, plan, metrics, EventClock(time.monotonic))
+                case "store":
+                    assert self.writer is not None
+                    yield StoreRole(settings, self.writer, metrics)
+
+    async def on_shutdown(self) -> None:
+        await self._producer.stop()
+        if self.writer is not None:
+            self.writer.close()
+
+    @Service.timer(REPORT_EVERY_S)  # type: ignore[untyped-decorator]
+    async def _report(self) -> None:
+        self._log.info("last minute", **self.metrics.minute())
+
+
+def build_app(settings: Settings, roles: Iterable[str]) -> faust.App:
+    """The app that runs ``roles``. Opens the store where ``store`` is one of them."""
+    roles = tuple(roles)
+    kafka = settings.kafka
+    app = faust.App(
+        f"{kafka.topic_prefix}ringfence-store-agents",
+        broker=[f"kafka://{broker}" for broker in kafka.brokers.split(",")],
+        store="memory://",
+        datadir=Path("/nonexistent"),
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        broker_session_timeout=kafka.session_timeout_ms / 1000,
+        broker_heartbeat_interval=max(0.5, kafka.session_timeout_ms / 4000),
+        broker_request_timeout=max(kafka.request_timeout_ms, kafka.session_timeout_ms * 2) / 1000,
+        consumer_auto_offset_reset="earliest",
+    )
+    writer = None
+    if "store" in roles:
+        writer = Writer(open_store(settings.store), settings.store)
+        add_agents(app, settings, writer)
+    else:
+        app.producer_only = True
+    app.service(RingfenceService(settings, roles, writer))
+    return app

@@ -1,0 +1,56 @@
+"""Binds `Detect` to Kafka: `frames` in, `alerts` and `summaries` out; state is a fold over `frames`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import TopicPartition
+
+from config.settings import Settings
+from detectors.plan import NumberingPlan
+from streams.detect.step import Detect
+from streams.metrics import Metrics
+from streams.runner import Role, Work
+from streams.topics import topic_name
+from streams.wire.frames import decode_frame
+from streams.wire.outgoing import Outgoing
+from streams.wire.records import encode
+
+
+class DetectRole(Role):
+    name = "detect"
+    stateful = True
+
+    def __init__(self, settings: Settings, plan: NumberingPlan, metrics: Metrics) -> None:
+        self.topics = (topic_name(settings, "frames"),)
+        self.lookback_ms = settings.detect.rebuild_ms
+        self._settings = settings
+        self._plan = plan
+        self._metrics = metrics
+
+    def open(self, partition: TopicPartition) -> Work:
+        return _Partition(partition.partition, self._settings, self._plan, self._metrics)
+
+
+class _Partition:
+    def __init__(self, partition: int, settings: Settings, plan: NumberingPlan, metrics: Metrics) -> None:
+        self._detect = Detect(partition, settings, plan)
+        self._alerts = topic_name(settings, "alerts")
+        self._summaries = topic_name(settings, "summaries")
+        self._metrics = metrics
+
+    def process(self, records: Sequence[Any], live: bool) -> list[Outgoing]:
+        out: list[Outgoing] = []
+        for record in records:
+            batch = decode_frame(record.value)
+            detected = self._detect(batch, record.offset)
+            if not live:
+                continue
+            out += [
+                Outgoing(self._alerts, alert.alert_id.encode(), encode(alert)) for alert in detected.alerts
+            ]
+            if detected.summary is not None:
+                out.append(Outgoing(self._summaries, None, encode(detected.summary)))
+            self._metrics.detected(detected.summary, detected.alerts, batch.num_rows)
+        return out

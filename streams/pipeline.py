@@ -1,0 +1,90 @@
+"""The roles' steps composed without a broker: what `replay`, `evaluate` and the tests run.
+
+The same code that the runners bind to Kafka, in one process, with event time as the only clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from config.settings import Settings
+from detectors.alert import Alert
+from detectors.plan import NumberingPlan
+from streams.detect.step import Detect
+from streams.ingest.step import Ingest
+from streams.profile.step import Profile
+from streams.respond.step import Respond
+from streams.wire.records import Rejection, RuleChange, SourceRecord
+
+
+@dataclass
+class Happened:
+    """What one feed gave rise to, in order."""
+
+    alerts: list[Alert] = field(default_factory=list)
+    changes: list[RuleChange] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+
+
+@dataclass
+class Totals:
+    events: int = 0
+    rows: int = 0
+    duplicates: int = 0
+    late: int = 0
+    evicted: int = 0
+    newest: int | None = None
+    rejected: Counter[str] = field(default_factory=Counter)
+
+
+class Pipeline:
+    """ingest, detect, profile and respond over ``settings.kafka.partitions`` partitions of frames."""
+
+    def __init__(self, settings: Settings, plan: NumberingPlan) -> None:
+        self.totals = Totals()
+        self._ingest = Ingest(plan, settings)
+        self._detect = [Detect(partition, settings, plan) for partition in range(settings.kafka.partitions)]
+        self._offsets = [0] * settings.kafka.partitions
+        self._profile = Profile(settings)
+        self.respond = Respond(settings, plan)
+
+    def feed(self, records: Sequence[SourceRecord]) -> Happened:
+        happened = Happened()
+        for ingested in self._ingest.steps(records):
+            self.totals.events += ingested.events
+            self.totals.rejected.update(rejection.reason for rejection in ingested.rejected)
+            happened.rejected += ingested.rejected
+            alerts: list[Alert] = []
+            for partition in sorted(ingested.frames):
+                alerts += self._detected(partition, ingested.frames[partition])
+            alerts.sort(key=lambda alert: (alert.last_seen, alert.alert_id, alert.version))
+            happened.alerts += alerts
+            happened.changes += self._responded(alerts)
+        return happened
+
+    def _detected(self, partition: int, batch: pa.RecordBatch) -> list[Alert]:
+        detected = self._detect[partition](batch, self._offsets[partition])
+        self._offsets[partition] += 1
+        summary = detected.summary
+        if summary is None:
+            return detected.alerts
+        totals = self.totals
+        totals.rows += batch.num_rows
+        totals.duplicates += summary.duplicates
+        totals.late += summary.late
+        totals.evicted += summary.evicted
+        totals.newest = max(totals.newest or 0, summary.newest)
+        return detected.alerts + self._profile(summary)
+
+    def _responded(self, alerts: list[Alert]) -> list[RuleChange]:
+        changes: list[RuleChange] = []
+        for alert in alerts:
+            changes += self.respond.advance(alert.last_seen)
+            changes += self.respond.alert(alert, alert.last_seen)
+        if self.totals.newest is not None:
+            changes += self.respond.advance(self.totals.newest)
+        return changes

@@ -1,0 +1,131 @@
+"""Binds `Respond` to Kafka: `alerts`, `commands` and `lists` in, `block-rules` and `audit` out.
+
+Its state is what is on the compacted topics: the rules it issued and the lists. They are read to their end
+before the first alert is. `summaries` are read for the event clock only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from aiokafka import TopicPartition
+
+from config.settings import Settings
+from detectors.alert import Alert
+from detectors.plan import NumberingPlan
+from streams.clock import EventClock
+from streams.metrics import Metrics
+from streams.respond.step import Respond
+from streams.runner import Role, Work, read_compacted
+from streams.topics import topic_name
+from streams.wire.outgoing import Outgoing
+from streams.wire.records import BlockRule, Command, ListEntry, RuleChange, Summary, decode, encode
+
+_log = structlog.get_logger("respond")
+
+
+class RespondRole(Role):
+    name = "respond"
+
+    def __init__(self, settings: Settings, plan: NumberingPlan, metrics: Metrics, clock: EventClock) -> None:
+        self._settings = settings
+        self._plan = plan
+        self._metrics = metrics
+        self._clock = clock
+        self._respond: Respond | None = None
+        self._rules = topic_name(settings, "block-rules")
+        self._lists = topic_name(settings, "lists")
+        self._audit = topic_name(settings, "audit")
+        self._readers = {
+            self._lists: self._listed,
+            topic_name(settings, "commands"): self._commanded,
+            topic_name(settings, "alerts"): self._alerted,
+            topic_name(settings, "summaries"): self._observed,
+        }
+        self.topics = tuple(self._readers)
+
+    async def restore(self, partitions: set[TopicPartition]) -> None:
+        """Take back lists, then rules. A worker without the partitions is a standby and holds nothing."""
+        self._respond = None
+        if not partitions:
+            return
+        respond = Respond(self._settings, self._plan)
+        for key, value in (await read_compacted(self._settings, self._lists)).items():
+            respond.listed(key.decode(), decode(value, ListEntry), 0)
+        for value in (await read_compacted(self._settings, self._rules)).values():
+            rule = decode(value, BlockRule)
+            respond.restore(rule)
+            self._clock.observe(rule.issued_at)
+        self._respond = respond
+
+    def open(self, partition: TopicPartition) -> Work:
+        return self
+
+    def process(self, records: Sequence[Any], live: bool) -> list[Outgoing]:
+        out: list[Outgoing] = []
+        for record in records:
+            try:
+                out += self._readers[record.topic](record)
+            except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+                _log.error(
+                    "a record cannot be read and is passed over; it stays on its topic",
+                    topic=record.topic,
+                    partition=record.partition,
+                    offset=record.offset,
+                    error=str(error),
+                )
+        return out
+
+    def idle(self) -> list[Outgoing]:
+        now = self._clock.now()
+        if self._respond is None or now is None:
+            return []
+        return self._sent(self._respond, self._respond.advance(now))
+
+    def _alerted(self, record: Any) -> list[Outgoing]:
+        alert = decode(record.value, Alert)
+        self._clock.observe(alert.last_seen)
+        respond = self._active()
+        return self._sent(respond, respond.alert(alert, self._now()))
+
+    def _listed(self, record: Any) -> list[Outgoing]:
+        respond = self._active()
+        entry = None if record.value is None else decode(record.value, ListEntry)
+        return self._sent(respond, respond.listed(record.key.decode(), entry, self._now()))
+
+    def _commanded(self, record: Any) -> list[Outgoing]:
+        respond = self._active()
+        command = decode(record.value, Command)
+        out = self._sent(respond, respond.command(command, self._now()))
+        assert respond.outcome is not None
+        for change in respond.outcome.lists:
+            entry = None if change.entry is None else encode(change.entry)
+            out.append(Outgoing(self._lists, change.entry_id.encode(), entry))
+        out.append(Outgoing(self._audit, command.command_id.encode(), encode(respond.outcome)))
+        return out
+
+    def _observed(self, record: Any) -> list[Outgoing]:
+        self._clock.observe(decode(record.value, Summary).newest)
+        return []
+
+    def _active(self) -> Respond:
+        assert self._respond is not None, "records are processed only after restore"
+        return self._respond
+
+    def _now(self) -> int:
+        return self._clock.now() or 0
+
+    def _sent(self, respond: Respond, changes: Iterable[RuleChange]) -> list[Outgoing]:
+        changes = list(changes)
+        if changes:
+            self._metrics.responded(changes, respond.rules)
+        return [self._record(change) for change in changes]
+
+    def _record(self, change: RuleChange) -> Outgoing:
+        """A rule, or its tombstone with the reason in headers, since a tombstone has no value."""
+        headers = (("at", str(change.at).encode()), ("why", change.why.encode()))
+        value = None if change.rule is None else encode(change.rule)
+        return Outgoing(self._rules, change.rule_id.encode(), value, headers=headers)

@@ -1,0 +1,344 @@
+"""The runner: binds a role's pure step to Kafka. One for every role that reads whole polls or has state.
+
+A role says which topics it reads, how far back its state reaches, and what to do with a poll. The runner
+owns the consumer: joins the group, rebuilds state from the log when partitions are assigned, processes
+polls in a thread, sends what comes out, and commits in the order of `streams.checkpoint`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
+from mode import Service
+
+from config.settings import Settings
+from streams.checkpoint import COMMIT_EVERY_S, Checkpoint
+from streams.health import Readiness
+from streams.metrics import Metrics
+from streams.wire.outgoing import Outgoing
+
+POLL_MS = 200
+"""An empty poll waits this long; it bounds how late a stop or a commit is noticed."""
+
+MAX_POLL_INTERVAL_MS = 1_000_000
+"""A rebuild may keep a worker from polling for minutes; heartbeats go on, so it must not be expelled."""
+
+MAX_FETCH_BYTES = 4 << 20
+"""Of one partition in one fetch: bounds memory to partitions x this, and to one record where it is longer."""
+
+RETRY_S = 2.0
+"""After a failure the role waits this long, then starts over from the last commit."""
+
+_NOT_JOINED = 0
+"""The generation before the group has given this worker its partitions for the first time."""
+
+
+class Record(Protocol):
+    """What a poll gives: aiokafka's ConsumerRecord, by the parts the roles use."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Work(Protocol):
+    """The state behind one input partition."""
+
+    def process(self, records: Sequence[Any], live: bool) -> list[Outgoing]:
+        """Fold ``records`` (in offset order) in; what comes out of it.
+
+        ``live`` is False while state is rebuilt: what comes out was sent before, so nothing is counted
+        and what is returned is dropped.
+        """
+
+
+class Role:
+    """How a role binds its step to topics."""
+
+    name: str
+    topics: tuple[str, ...]
+    """Full names, in the order in which one poll's records are processed. A role that needs several
+    single-partition topics on one worker names them together: the range assignor keeps them together."""
+    lookback_ms: int | None = None
+    """How far before the commit its state reaches."""
+    stateful = False
+    """Whether its state is a fold over its input, to be rebuilt when partitions are assigned."""
+    linger_s = 0.0
+    """Pause after a poll that gave less than a full one, so that outgoing records are of a good size."""
+
+    async def restore(self, partitions: set[TopicPartition]) -> None:
+        """Read what the role needs besides its input (compacted topics) before any work is opened."""
+
+    def open(self, partition: TopicPartition) -> Work:
+        raise NotImplementedError
+
+    async def flush(self) -> None:
+        """Make durable what went to a sink other than Kafka."""
+
+    def idle(self) -> list[Outgoing]:
+        """Called after every poll: what is due without any record."""
+        return []
+
+
+class Runner(Service):  # type: ignore[misc]
+    """Runs one role until stopped. Any failure starts the role over from the last commit."""
+
+    def __init__(
+        self,
+        role: Role,
+        settings: Settings,
+        producer: AIOKafkaProducer,
+        readiness: Readiness,
+        metrics: Metrics,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.role = role
+        self.settings = settings
+        self.producer = producer
+        self.readiness = readiness
+        self.metrics = metrics
+        self._work: dict[TopicPartition, Work] = {}
+        self._next: dict[TopicPartition, int] = {}
+        self._generation = _NOT_JOINED
+        self._rebuilt = -1
+        self._turn = asyncio.Lock()
+        self._log = structlog.get_logger(role.name)
+        readiness.set(role.name, False, "starting")
+
+    @property
+    def label(self) -> str:
+        return f"Runner-{self.role.name}"
+
+    async def on_start(self) -> None:
+        self.consumer = AIOKafkaConsumer(
+            group_id=f"{self.settings.kafka.topic_prefix}ringfence-{self.role.name}",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=self.settings.kafka.session_timeout_ms,
+            heartbeat_interval_ms=max(500, self.settings.kafka.session_timeout_ms // 4),
+            max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
+            partition_assignment_strategy=(RangePartitionAssignor,),
+            **reading(self.settings),
+        )
+        self.checkpoint = Checkpoint(self.consumer, self.producer, self.role.flush)
+        await self.consumer.start()
+        self.consumer.subscribe(list(self.role.topics), listener=_Rebalance(self))
+
+    async def on_stop(self) -> None:
+        async with self._turn:
+            try:
+                await self.checkpoint.commit()
+            except (KafkaError, TimeoutError) as error:
+                self._log.warning("the last commit failed; its work will be repeated", error=str(error))
+            await self.consumer.stop()
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _poll_for_ever(self) -> None:
+        while not self.should_stop:
+            try:
+                await self._poll_until_failure()
+            except Exception as error:
+                if self.should_stop:
+                    return
+                self.readiness.set(self.role.name, False, f"starting over: {error}")
+                self._log.error("starting over from the last commit", error=repr(error), exc_info=True)
+                await self.sleep(RETRY_S)
+                await self._start_over()
+
+    async def _poll_until_failure(self) -> None:
+        committed_at = time.monotonic()
+        while not self.should_stop:
+            generation = self._generation
+            if generation == _NOT_JOINED:
+                await self.sleep(POLL_MS / 1000)
+                continue
+            if self._rebuilt != generation:
+                async with self._turn:
+                    await self._rebuild(generation)
+                continue
+            polled = await self.consumer.getmany(timeout_ms=POLL_MS)
+            async with self._turn:
+                if generation != self._generation or self.should_stop:
+                    continue
+                for partition in sorted(polled, key=self._order):
+                    await self._process(partition, polled[partition])
+                await self.checkpoint.send(self.role.idle())
+                if time.monotonic() - committed_at >= COMMIT_EVERY_S:
+                    await self.checkpoint.commit()
+                    committed_at = time.monotonic()
+                    self.metrics.committed(self.role.name)
+                    self.metrics.lag(self.role.name, self._lag())
+            if self.role.linger_s:
+                await self.sleep(self.role.linger_s)
+
+    def _order(self, partition: TopicPartition) -> tuple[int, int]:
+        return self.role.topics.index(partition.topic), partition.partition
+
+    async def _process(self, partition: TopicPartition, records: list[Any]) -> None:
+        started = time.perf_counter()
+        out = await asyncio.to_thread(self._work[partition].process, records, True)
+        self.metrics.step_seconds(self.role.name, time.perf_counter() - started)
+        await self.checkpoint.send(out)
+        self._next[partition] = records[-1].offset + 1
+        self.checkpoint.processed(partition, records[-1].offset + 1)
+
+    def _lag(self) -> dict[str, int]:
+        lag = dict.fromkeys(self.role.topics, 0)
+        for partition, next_offset in self._next.items():
+            end = self.consumer.highwater(partition)
+            lag[partition.topic] += max(0, (end or 0) - next_offset)
+        return lag
+
+    async def _start_over(self) -> None:
+        async with self._turn:
+            self.checkpoint.forget()
+            self._generation += 1
+            for partition in self.consumer.assignment():
+                committed = await self.consumer.committed(partition)
+                if committed is None:
+                    await self.consumer.seek_to_beginning(partition)
+                else:
+                    self.consumer.seek(partition, committed)
+
+    async def _rebuild(self, generation: int) -> None:
+        """Open the assigned partitions' work and replay what its state reaches back to, silently."""
+        partitions = self.consumer.assignment()
+        self._work = {}
+        self._next = {}
+        started = time.monotonic()
+        await self.role.restore(partitions)
+        rows = 0
+        for partition in sorted(partitions):
+            work = self.role.open(partition)
+            if self.role.stateful:
+                rows += await self._replay(partition, work, generation)
+            self._work[partition] = work
+        if generation != self._generation:
+            return
+        self._rebuilt = generation
+        seconds = time.monotonic() - started
+        self.metrics.rebuilt(self.role.name, seconds)
+        self.readiness.set(self.role.name, True, f"{len(partitions)} partitions")
+        self._log.info("ready", partitions=len(partitions), replayed=rows, seconds=round(seconds, 2))
+
+    async def _replay(self, partition: TopicPartition, work: Work, generation: int) -> int:
+        committed = await self.consumer.committed(partition)
+        if not committed:
+            return 0
+        lookback = self.role.lookback_ms
+
+        def still_ours() -> bool:
+            return generation == self._generation
+
+        return await replay(self.settings, partition, committed, lookback, work, still_ours)
+
+    async def revoked(self) -> None:
+        self._generation += 1
+        self.readiness.set(self.role.name, False, "rebalancing")
+        async with self._turn:
+            try:
+                await self.checkpoint.commit()
+            except (KafkaError, TimeoutError) as error:
+                self._log.warning("commit at rebalance failed; its work will be repeated", error=str(error))
+            self.checkpoint.forget()
+            self._work = {}
+
+    def assigned(self) -> None:
+        self._generation += 1
+
+
+class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        await self._runner.revoked()
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        self._runner.assigned()
+
+
+def reading(settings: Settings) -> dict[str, Any]:
+    """Settings that every consumer shares."""
+    return {
+        "bootstrap_servers": settings.kafka.brokers,
+        "request_timeout_ms": settings.kafka.request_timeout_ms,
+        "max_partition_fetch_bytes": MAX_FETCH_BYTES,
+        "check_crcs": False,
+    }
+
+
+async def replay(
+    settings: Settings,
+    partition: TopicPartition,
+    end: int,
+    lookback_ms: int | None,
+    work: Work,
+    still_wanted: Any,
+) -> int:
+    """Feed ``work`` the records before offset ``end`` that are at most ``lookback_ms`` older; how many."""
+    consumer = AIOKafkaConsumer(group_id=None, enable_auto_commit=False, **reading(settings))
+    await consumer.start()
+    try:
+        consumer.assign([partition])
+        position = await _start_of_replay(consumer, partition, end, lookback_ms)
+        consumer.seek(partition, position)
+        fed = 0
+        while position < end and still_wanted():
+            polled = await consumer.getmany(partition, timeout_ms=POLL_MS)
+            records = [record for record in polled.get(partition, []) if record.offset < end]
+            if records:
+                await asyncio.to_thread(work.process, records, False)
+                fed += len(records)
+            position = await consumer.position(partition)
+        return fed
+    finally:
+        await consumer.stop()
+
+
+async def _start_of_replay(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, end: int, lookback_ms: int | None
+) -> int:
+    beginning = (await consumer.beginning_offsets([partition]))[partition]
+    if lookback_ms is None or beginning >= end:
+        return int(min(beginning, end))
+    consumer.seek(partition, max(beginning, end - 1))
+    last = await asyncio.wait_for(consumer.getone(partition), consumer._client._request_timeout_ms / 1000)
+    found = await consumer.offsets_for_times({partition: max(0, last.timestamp - lookback_ms)})
+    start = found[partition].offset if found[partition] is not None else beginning
+    return int(min(max(beginning, start), end))
+
+
+async def read_compacted(settings: Settings, topic: str) -> dict[bytes, bytes]:
+    """The present content of single-partition compacted ``topic``: key to value, tombstones left out."""
+    partition = TopicPartition(topic, 0)
+    content: dict[bytes, bytes] = {}
+
+    class Latest:
+        def process(self, records: Sequence[Any], live: bool) -> list[Outgoing]:
+            for record in records:
+                if record.value is None:
+                    content.pop(record.key, None)
+                else:
+                    content[record.key] = record.value
+            return []
+
+    consumer = AIOKafkaConsumer(group_id=None, enable_auto_commit=False, **reading(settings))
+    await consumer.start()
+    try:
+        end = (await consumer.end_offsets([partition]))[partition]
+    finally:
+        await consumer.stop()
+    await replay(settings, partition, end, None, Latest(), lambda: True)
+    return content

@@ -48,6 +48,7 @@ class FieldMap(BaseModel):
     )
     zone: str = Field("UTC", description="time zone of times that name none, such as Asia/Shanghai")
     unit: Unit = Field("ms", description="of a length of time")
+    least: int | None = Field(None, description="of a number: smaller ones become this (after the unit)")
     values: dict[str, str | int | bool] = Field({}, description="what each text in the column stands for")
     default: str | int | bool | None = Field(
         None, description="where the cell is empty; else the field is left out"
@@ -199,8 +200,7 @@ def _converter(field: str, how: FieldMap) -> Callable[[str], Any]:
     if kind is bool:
         return _boolean
     if kind is int:
-        factor = _MS[how.unit] if field.endswith("_ms") else 1.0
-        return lambda cell: round(float(cell) * factor)
+        return _number_converter(how, _MS[how.unit] if field.endswith("_ms") else 1.0)
     if how.template:
         return _templated(how.template)
     return str
@@ -212,6 +212,13 @@ def _kind_of(field: str) -> type:
     if any(isinstance(p, inspect.BoolType) for p in parts):
         return bool
     return int if any(isinstance(p, inspect.IntType) for p in parts) else str
+
+
+def _number_converter(how: FieldMap, factor: float) -> Callable[[str], int]:
+    least = how.least
+    if least is None:
+        return lambda cell: round(float(cell) * factor)
+    return lambda cell: max(least, round(float(cell) * factor))
 
 
 def _templated(template: str) -> Callable[[str], str]:

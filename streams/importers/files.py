@@ -11,6 +11,8 @@ from typing import Any, BinaryIO
 
 import zstandard
 
+from streams.faults import Usage
+
 Progress = Callable[[float], None]
 """Told the share of the file that has been read, 0 to 1."""
 
@@ -28,7 +30,7 @@ _FORMATS = {
 FORMATS = ("ndjson", "json", "csv", "pcap")
 
 
-class ImportProblem(Exception):
+class ImportProblem(Usage):
     """A file that cannot be read as call events; says which, where and what was expected."""
 
 
@@ -40,8 +42,8 @@ def guess_format(path: Path) -> str:
     suffix = suffixes[-1] if suffixes else ""
     if suffix not in _FORMATS:
         raise ImportProblem(
-            f"{path}: cannot tell the format from the name; expected {', '.join(_FORMATS)}"
-            f" (with .gz or .zst or without), or name one with --format {'|'.join(FORMATS)}"
+            f"{path}: the name tells no format; expected {', '.join(_FORMATS)}, plain, .gz or .zst",
+            f"name the format: --format {'|'.join(FORMATS)}",
         )
     return _FORMATS[suffix]
 

@@ -66,8 +66,8 @@ def _recognised(path: Path, header: list[str]) -> ColumnMap:
     if known is None:
         shipped = "; ".join(", ".join(m.recognise) for m in known_maps())
         raise ImportProblem(
-            f"{path}: no map is known for the columns {', '.join(map(repr, header))}; give one with --map"
-            f" (known without: {shipped})"
+            f"{path}: no map is known for the columns {', '.join(map(repr, header))} (known: {shipped})",
+            "write a map of the columns (docs/importing.md) and give it with --map",
         )
     return known
 

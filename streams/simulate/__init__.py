@@ -1,7 +1,7 @@
 """Labelled traffic: ordinary calls worth the name, and attacks of every kind."""
 
 from streams.simulate.scenario import KINDS, AttackSpec, Campaign, Scenario, SimulatedEvent
-from streams.simulate.traffic import campaigns, directory, traffic
+from streams.simulate.traffic import Simulation, campaigns, traffic
 
 __all__ = [
     "KINDS",
@@ -9,7 +9,7 @@ __all__ = [
     "Campaign",
     "Scenario",
     "SimulatedEvent",
+    "Simulation",
     "campaigns",
-    "directory",
     "traffic",
 ]

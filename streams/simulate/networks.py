@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from streams.simulate.numbers import AREAS, CHINA, FOREIGN, NETWORKS
+from streams.simulate.numbers import CHINA, FOREIGN, NETWORKS
 
 TRUNKS_PER_PAIR = 3
 _GATEWAY_CITIES = ("BJ", "SH", "GZ")
@@ -118,7 +118,17 @@ class Networks:
         }
 
 
-_AREA_CODES = tuple(sorted((str(area) for area in AREAS), key=len, reverse=True))
+_HOME = str(CHINA)
+_CUT = len(_HOME)
+_HOME_FORM = {
+    Style.PLUS: ("+", 0, None),
+    Style.NATIONAL: ("", _CUT, 3),
+    Style.TRUNK_PREFIX: ("0", _CUT, 2),
+    Style.INTERNATIONAL: ("", 0, 4),
+    Style.DOUBLE_ZERO: ("00", 0, 2),
+}
+"""What is put before, how many digits are left out, and the nature of address."""
+_FOREIGN_FORM = _HOME_FORM | {Style.NATIONAL: ("", 0, 4), Style.TRUNK_PREFIX: ("00", 0, 2)}
 
 
 def signalled(number: int, style: Style) -> tuple[str, int | None]:
@@ -129,15 +139,8 @@ def signalled(number: int, style: Style) -> tuple[str, int | None]:
     digits = str(number)
     if number < 1_000_000:
         return digits, None
-    national = digits[2:] if digits.startswith(str(CHINA)) and len(digits) >= 11 else ""
-    if national.startswith("400"):
-        return national, None
-    if style == Style.PLUS:
-        return f"+{digits}", None
-    if style == Style.INTERNATIONAL or (style == Style.NATIONAL and not national):
-        return digits, 4
-    if style == Style.DOUBLE_ZERO or not national:
-        return f"00{digits}", 2
-    if style == Style.NATIONAL:
-        return national, 3
-    return f"0{national}", 2
+    home = digits[:_CUT] == _HOME and len(digits) >= 11
+    if home and digits[_CUT : _CUT + 3] == "400":
+        return digits[_CUT:], None
+    before, cut, nature = (_HOME_FORM if home else _FOREIGN_FORM)[style]
+    return before + digits[cut:], nature

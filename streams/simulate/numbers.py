@@ -66,7 +66,7 @@ def segments() -> Segments:
     return Segments(
         prefix=prefix[used],
         network=network_of[table["type"][used]],
-        unallocated=np.setdiff1d(everything, prefix),
+        unallocated=np.setdiff1d(everything, prefix, assume_unique=True),
     )
 
 

@@ -101,7 +101,7 @@ def populate(scenario: Scenario) -> Population:
     foreigners = [
         np.unique(random.choice(foreign(region), max(4, round(rate / 4)))) for region in FOREIGN.values()
     ]
-    taken = np.unique(
+    taken = np.sort(
         np.concatenate(
             [
                 people.number,

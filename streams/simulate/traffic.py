@@ -5,43 +5,99 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from detectors.alert import content_id
 from streams.simulate.attacks import Attacks
 from streams.simulate.calls import CAUSE, NETWORK, SIP_CODE, Calls, Ints, Outcome, join
 from streams.simulate.legitimate import FollowUps, sources
 from streams.simulate.networks import signalled
-from streams.simulate.numbers import spell
+from streams.simulate.numbers import NETWORKS, spell
 from streams.simulate.scenario import Campaign, Scenario, SimulatedEvent
 from streams.simulate.world import World
+from streams.wire.records import ListEntry
 
 SLICE_MS = 5_000
 """Calls are drawn in slices of this length; memory holds one slice and the calls in progress."""
 
+_TRANSIT_MS = 30
+"""From the first network's seizure to the next one's."""
+_REPEATED_AFTER_MS = 700
+
+_DUE = itemgetter(0)
 _RELEASED_BY = ("", "caller", "callee", "network")
+
+
+class Simulation:
+    """A scenario with its world, which is built once."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self._world = World(scenario)
+
+    def traffic(self) -> Iterator[SimulatedEvent]:
+        """The events by time of event, but for the few that arrive a little late. Each call starts anew."""
+        scenario, world = self.scenario, self._world
+        attacks = Attacks(world)
+        legitimate = sources(world)
+        ordinary, attacked = FollowUps(world, "ordinary"), FollowUps(world, "attacked")
+        events = _Events(world, attacks)
+        for begin in range(scenario.start_ms, scenario.end_ms, SLICE_MS):
+            end = min(begin + SLICE_MS, scenario.end_ms)
+            drawn = [
+                *_draw(world, [source(begin, end) for source in legitimate], ordinary, end),
+                *_draw(world, [attacks.due(end)], attacked, end),
+            ]
+            if drawn:
+                calls = join(drawn)
+                events.add(calls.where(np.argsort(calls.start, kind="stable")))
+            yield from events.before(end)
+        yield from events.rest()
+
+    def campaigns(self) -> list[Campaign]:
+        """The attacks, by time of their first call."""
+        return Attacks(self._world).campaigns()
+
+    def directory(self) -> dict[str, list[str]]:
+        """Legitimate numbers that call or are called more than people do, by what they are."""
+        population = self._world.population
+        people = population.people
+        roles: dict[str, Ints] = {
+            "alarm_centre": population.alarm_centre.numbers,
+            "alarm_line": people.number[population.alarm_lines],
+            "call_centre": np.concatenate([o.numbers for o in population.call_centres]),
+            "company": np.concatenate([o.numbers for o in population.companies]),
+            "courier": people.number[population.couriers],
+            "notifier": np.concatenate([o.numbers for o in population.notifiers]),
+            "ported": people.number[people.network != people.allotted],
+            "service": np.concatenate([o.numbers for o in population.services]),
+            "vote": np.array([population.vote]),
+        }
+        return {role: [spell(n) for n in np.unique(numbers).tolist()] for role, numbers in roles.items()}
+
+    def lists(self) -> Iterator[ListEntry]:
+        """What the networks know besides: who refuses advertising calls, which numbers were ported where."""
+        people = self._world.population.people
+        for number in people.number[self._world.refuses].tolist():
+            yield _entry("refusal", spell(number), "the subscriber", "no advertising calls")
+        moved = people.network != people.allotted
+        for number, network in zip(
+            people.number[moved].tolist(), people.network[moved].tolist(), strict=True
+        ):
+            yield _entry("portability", spell(number), NETWORKS[network], "ported")
 
 
 def traffic(scenario: Scenario) -> Iterator[SimulatedEvent]:
     """The events of ``scenario`` by time of event, but for the few that arrive a little late."""
-    world = World(scenario)
-    attacks = Attacks(world)
-    legitimate = sources(world)
-    ordinary, attacked = FollowUps(world, "ordinary"), FollowUps(world, "attacked")
-    events = _Events(world, attacks)
-    for begin in range(scenario.start_ms, scenario.end_ms, SLICE_MS):
-        end = min(begin + SLICE_MS, scenario.end_ms)
-        drawn = [
-            *_draw(world, [source(begin, end) for source in legitimate], ordinary, end),
-            *_draw(world, [attacks.due(end)], attacked, end),
-        ]
-        if drawn:
-            calls = join(drawn)
-            events.add(calls.where(np.argsort(calls.start, kind="stable")))
-        yield from events.before(end)
-    yield from events.rest()
+    return Simulation(scenario).traffic()
+
+
+def campaigns(scenario: Scenario) -> list[Campaign]:
+    """The attacks of ``scenario``, by time of their first call."""
+    return Simulation(scenario).campaigns()
 
 
 def _draw(world: World, first: list[Calls | None], follow_ups: FollowUps, end: int) -> list[Calls]:
@@ -55,27 +111,10 @@ def _draw(world: World, first: list[Calls | None], follow_ups: FollowUps, end: i
     return [calls]
 
 
-def campaigns(scenario: Scenario) -> list[Campaign]:
-    """The attacks of ``scenario``, by time of their first call."""
-    return Attacks(World(scenario)).campaigns()
-
-
-def directory(scenario: Scenario) -> dict[str, list[str]]:
-    """Legitimate numbers that call or are called more than people do, by what they are."""
-    population = World(scenario).population
-    people = population.people
-    roles: dict[str, Ints] = {
-        "alarm_centre": population.alarm_centre.numbers,
-        "alarm_line": people.number[population.alarm_lines],
-        "call_centre": np.concatenate([o.numbers for o in population.call_centres]),
-        "company": np.concatenate([o.numbers for o in population.companies]),
-        "courier": people.number[population.couriers],
-        "notifier": np.concatenate([o.numbers for o in population.notifiers]),
-        "ported": people.number[people.network != people.allotted],
-        "service": np.concatenate([o.numbers for o in population.services]),
-        "vote": np.array([population.vote]),
-    }
-    return {role: [spell(n) for n in np.unique(numbers).tolist()] for role, numbers in roles.items()}
+def _entry(kind: Literal["refusal", "portability"], value: str, owner: str, reason: str) -> ListEntry:
+    return ListEntry(
+        content_id([kind, "number", value]), list=kind, type="number", value=value, owner=owner, reason=reason
+    )
 
 
 def _interrupt(world: World, calls: Calls) -> None:
@@ -107,25 +146,20 @@ class _Events:
         self._labels = attacks.labels
         self._salt = np.uint64(world.scenario.random("call ids").integers(0, 2**63))
         self._calls = 0
-        self._order = 0
-        self._held: list[tuple[int, int, SimulatedEvent]] = []
+        self._held: list[tuple[int, SimulatedEvent]] = []
 
     def before(self, time: int) -> Iterator[SimulatedEvent]:
-        self._held.sort()
-        ready = bisect_left(self._held, time, key=itemgetter(0))
+        self._held.sort(key=_DUE)
+        ready = bisect_left(self._held, time, key=_DUE)
         out, self._held = self._held[:ready], self._held[ready:]
-        for _, _, event in out:
+        for _, event in out:
             yield event
 
     def rest(self) -> Iterator[SimulatedEvent]:
-        self._held.sort()
-        for _, _, event in self._held:
+        self._held.sort(key=_DUE)
+        for _, event in self._held:
             yield event
         self._held = []
-
-    def _hold(self, event: dict[str, Any], label: tuple[str, str], delay: int) -> None:
-        self._order += 1
-        self._held.append((event["time"] + delay, self._order, SimulatedEvent(event, *label)))
 
     def add(self, calls: Calls) -> None:
         scenario, count = self._scenario, len(calls)
@@ -157,13 +191,13 @@ class _Events:
             strict=True,
         )
         self._calls += count
+        held = self._held.append
         for (
             key, start, release, caller, callee, trunk, ring, talk, outcome, released_by,
             presentation, roaming, campaign, cdr, seen_twice, repeat, delay, end_delay,
         ) in rows:  # fmt: skip
             call_id = f"{key:016x}"
-            label = self._labels[campaign]
-            set_up = self._set_up(call_id, start, caller, callee, trunk, presentation, roaming)
+            legs = self._legs(call_id, start, caller, callee, trunk, presentation, roaming, seen_twice)
             ended = {
                 "answered": outcome == 0,
                 "ring_ms": ring,
@@ -172,27 +206,48 @@ class _Events:
                 "sip_code": _SIP_CODE[outcome],
                 "released_by": _RELEASED_BY[released_by],
             }
-            legs = [(set_up, "")]
-            if seen_twice:
-                legs.append(({**set_up, "probe": self._trunks[trunk].far_probe}, "b"))
-            if trunk in self._transit:
-                onward = self._set_up(
-                    call_id, start + 30, caller, callee, self._transit[trunk], presentation, roaming
-                )
-                legs.append((onward, "t"))
-            for leg, mark in legs:
+            label = self._labels[campaign]
+            for mark, leg in legs:
                 if cdr:
-                    record = {**leg, **ended, "id": f"{call_id}-c{mark}", "type": "cdr"}
-                    self._hold(record, label, delay)
-                    last = record
+                    leg |= ended
+                    leg["id"], leg["type"] = f"{call_id}-c{mark}", "cdr"
+                    due = leg["time"] + delay
+                    held((due, SimulatedEvent(leg, *label)))
+                    last = leg
                 else:
-                    self._hold(leg, label, delay) if not mark else self._hold(
-                        {**leg, "id": f"{call_id}-a{mark}"}, label, delay
-                    )
-                    last = {**leg, **ended, "id": f"{call_id}-e{mark}", "type": "end", "time": release}
-                    self._hold(last, label, end_delay)
+                    last = leg | ended
+                    last["id"], last["type"], last["time"] = f"{call_id}-e{mark}", "end", release
+                    held((leg["time"] + delay, SimulatedEvent(leg, *label)))
+                    due = release + end_delay
+                    held((due, SimulatedEvent(last, *label)))
             if repeat:
-                self._hold(last, label, end_delay + 700)
+                held((due + _REPEATED_AFTER_MS, SimulatedEvent(last, *label)))
+
+    def _legs(
+        self,
+        call_id: str,
+        start: int,
+        caller: int,
+        callee: int,
+        trunk: int,
+        presentation: int,
+        roaming: bool,
+        seen_twice: bool,
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """The call as each probe sees it: its set-up, and a mark for the ids of that view's events."""
+        first = self._set_up(call_id, start, caller, callee, trunk, presentation, roaming)
+        first["id"] = call_id + "-a"
+        if not seen_twice and trunk not in self._transit:
+            return [("", first)]
+        legs = [("", first)]
+        if seen_twice:
+            legs.append(("b", first | {"id": call_id + "-ab", "probe": self._trunks[trunk].far_probe}))
+        if trunk in self._transit:
+            later = start + _TRANSIT_MS
+            onward = self._set_up(call_id, later, caller, callee, self._transit[trunk], presentation, roaming)
+            onward["id"] = call_id + "-at"
+            legs.append(("t", onward))
+        return legs
 
     def _set_up(
         self, call_id: str, start: int, caller: int, callee: int, trunk: int, presentation: int, roaming: bool
@@ -206,7 +261,7 @@ class _Events:
         else:
             calling, calling_noa = signalled(caller, way.style)
         event: dict[str, Any] = {
-            "id": call_id + "-a",
+            "id": "",
             "call_id": call_id,
             "type": "attempt",
             "time": start,

@@ -155,7 +155,7 @@ def _refusal(error: ServerException) -> StoreError:
     match error.code:
         case ErrorCodes.UNKNOWN_TABLE | ErrorCodes.UNKNOWN_DATABASE | ErrorCodes.NO_SUCH_COLUMN_IN_TABLE:
             return StoreError(text, "run `ringfence schema apply`")
-        case ErrorCodes.AUTHENTICATION_FAILED | ErrorCodes.WRONG_PASSWORD | ErrorCodes.UNKNOWN_USER:
+        case 516 | ErrorCodes.WRONG_PASSWORD | ErrorCodes.UNKNOWN_USER:  # 516: AUTHENTICATION_FAILED
             return StoreError(text, "check the user and the password in store.url")
     return StoreError(text)
 

@@ -39,7 +39,7 @@ def rules_command(
     """What a switch sees: the live rules, followed as they change.
 
     Reads the whole of block-rules, without a consumer group, and follows it until Ctrl-C. With --json a rule
-    is the record itself, and the end of one is a line with rule_id, tombstone and at. Records that are no
+    is the record itself, and the end of one is a line with rule_id, tombstone, at and why. Records that are no
     rules are logged.
     """
     settings = load()
@@ -81,7 +81,7 @@ class Lines(Show):
         if rule is not None:
             self._write(encode(rule))
         else:
-            ended = {"rule_id": change.applied.rule_id, "tombstone": True, "at": change.timestamp}
+            ended = {"rule_id": change.applied.rule_id, "tombstone": True, "at": change.at, "why": change.why}
             self._write(orjson.dumps(ended))
 
     def _write(self, line: bytes) -> None:
@@ -120,13 +120,15 @@ class Screen(Show):
     def change(self, change: Change) -> None:
         rule = change.applied.rule
         line = Text.assemble(
-            (_clock(change.timestamp), "dim"),
+            (_clock(change.at), "dim"),
             f"  {VERBS[change.applied.outcome]:<7}  {change.applied.rule_id[:12]}  ",
         )
         if rule is not None:
             line.append_text(_state(rule, time.time_ns() // 1_000_000))
             line.append(f"  {rule.action} {spelled(rule.match)} until {_clock(rule.expires_at)}: ")
             line.append_text(_reason(rule))
+        elif change.why:
+            line.append(change.why, "dim")
         self._console.print(line, soft_wrap=True)
 
 

@@ -40,6 +40,8 @@ MAX_ALERT_IDS = 16
 """A rule names the newest alerts it rests on, at most so many."""
 MAX_REVOKED_ALERT_IDS = 64
 MAX_REFUSALS = 1_000
+MAX_COMMANDS = 1_000
+"""Outcomes of the newest commands are remembered, so that one that comes twice is carried out once."""
 RENEWAL_SHARE = 4
 """A rule is renewed when its end moves on by at least one such part of its time-to-live."""
 HELD = ("revoked", "rejected")
@@ -81,6 +83,7 @@ class Respond:
         self._now = 0
         self._ended_now: dict[str, int] = {}
         self._refused_before: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._outcomes: OrderedDict[str, CommandOutcome] = OrderedDict()
         self._commands: dict[str, Callable[[Command], _Result]] = {
             "revoke": self._revoke,
             "revoke_all": self._revoke_all,
@@ -130,6 +133,9 @@ class Respond:
     def command(self, command: Command, now: int) -> list[RuleChange]:
         """Carry out what a person asked for; ``outcome`` then says what became of it and what to list."""
         changes = self.advance(now)
+        if command.command_id in self._outcomes:
+            self.outcome = self._outcomes[command.command_id]
+            return changes
         result = self._commands[command.what](command)
         self.outcome = CommandOutcome(
             command_id=command.command_id,
@@ -144,6 +150,9 @@ class Respond:
             rules=[change.rule_id for change in result.changes],
             lists=list(result.lists),
         )
+        self._outcomes[command.command_id] = self.outcome
+        if len(self._outcomes) > MAX_COMMANDS:
+            self._outcomes.popitem(last=False)
         return [*changes, *result.changes]
 
     def advance(self, now: int) -> list[RuleChange]:
@@ -396,7 +405,7 @@ class Respond:
         return [self._hold(rule, revoked, why, rule.alert_ids) for rule in rules]
 
     def _approve(self, command: Command) -> _Result:
-        pending = self._pending(command)
+        pending = self._pending(command, "approved")
         if isinstance(pending, _Result):
             return pending
         approved = self._next(pending, approval=Approval("approved", command.who, self._now))
@@ -404,7 +413,7 @@ class Respond:
         return _Result(True, f"The rule is approved in mode {approved.mode}.", [change])
 
     def _reject(self, command: Command) -> _Result:
-        pending = self._pending(command)
+        pending = self._pending(command, "rejected")
         if isinstance(pending, _Result):
             return pending
         rejected = Approval("rejected", command.who, self._now)
@@ -412,10 +421,13 @@ class Respond:
         held = self._hold(pending, rejected, why, pending.alert_ids)
         return _Result(True, "The rule is rejected.", [held])
 
-    def _pending(self, command: Command) -> BlockRule | _Result:
+    def _pending(self, command: Command, wanted: str) -> BlockRule | _Result:
+        """The rule that waits for this command, or the answer to it where none does."""
         rule = self._rules.get(command.id)
         if rule is None:
             return _Result(False, f"There is no rule {command.id!r} to {command.what}; it may have ended.")
+        if rule.approval.state == wanted:
+            return _Result(True, f"The rule was {wanted} before, by {rule.approval.by}.")
         if rule.approval.state != "pending":
             return _Result(
                 False, f"The rule is {rule.approval.state}; you can {command.what} a pending one only."

@@ -38,8 +38,10 @@ class Change(NamedTuple):
     """What became of one record of the topic."""
 
     applied: Applied
-    timestamp: int
-    """The record's Kafka timestamp, ms."""
+    at: int
+    """Event time of the change in ms, from the record's headers; where they lack it its Kafka timestamp."""
+    why: str = ""
+    """The issuer's sentence, from the record's headers."""
 
 
 class Consumer(Protocol):
@@ -96,7 +98,7 @@ class RuleReader:
         self._partitions: list[TopicPartition] = []
         self._ends: dict[TopicPartition, int] = {}
         self._loading: RuleBook | None = None
-        self._loaded_at: dict[str, int] = {}
+        self._loaded_by: dict[str, Change] = {}
         self._answered_at: float | None = None
         self._asked_at = 0.0
         self._pause = RETRY_FIRST_S
@@ -186,7 +188,7 @@ class RuleReader:
             raise
         self._answered()
         self._loading = self.book.emptied()
-        self._loaded_at.clear()
+        self._loaded_by.clear()
         self.caught_up = False
         return consumer
 
@@ -196,12 +198,12 @@ class RuleReader:
             self._log.warning(
                 "rule refused", rule_id=applied.rule_id, offset=record.offset, why=applied.message
             )
-        return Change(applied, record.timestamp)
+        return _change(applied, record)
 
     def _load(self, loading: RuleBook, records: list[Any], consumer: Consumer) -> list[Change]:
         """Read on into a book beside the real one, so that no rule of the past acts again meanwhile."""
         taken = [self._take(loading, record) for record in records]
-        self._loaded_at.update((change.applied.rule_id, change.timestamp) for change in taken)
+        self._loaded_by.update((change.applied.rule_id, change) for change in taken)
         self.behind = self._left(consumer)
         refused = [change for change in taken if change.applied.outcome == "refused"]
         return refused if self.behind else refused + self._finish_loading(loading)
@@ -211,16 +213,20 @@ class RuleReader:
         gone = sorted(self.book.rules.keys() - loading.rules.keys())
         applied = [self.book.remove(rule_id) for rule_id in gone]
         applied += [self.book.add(rule) for _, rule in sorted(loading.rules.items())]
-        changes = [
-            Change(each, self._loaded_at.get(each.rule_id, 0))
-            for each in applied
-            if each.outcome != "unchanged"
-        ]
+        changes = [self._net_change(each) for each in applied if each.outcome != "unchanged"]
         self._loading = None
-        self._loaded_at.clear()
+        self._loaded_by.clear()
         self.caught_up = True
         self._answered()
         return changes
+
+    def _net_change(self, applied: Applied) -> Change:
+        by = self._loaded_by.get(applied.rule_id)
+        return (
+            Change(applied, 0, "It is no longer on the topic.")
+            if by is None
+            else by._replace(applied=applied)
+        )
 
     def _ask_how_far(self, consumer: Consumer) -> None:
         self._asked_at = self._monotonic()
@@ -249,3 +255,9 @@ class RuleReader:
             self.close()
         except KafkaError as closing:
             self._log.warning("closing failed", error=str(closing))
+
+
+def _change(applied: Applied, record: Any) -> Change:
+    headers = dict(record.headers or ())
+    at, why = headers.get("at") or b"", headers.get("why") or b""
+    return Change(applied, int(at) if at.isdigit() else record.timestamp, why.decode("utf-8", "replace"))

@@ -88,7 +88,7 @@ class Log:
                 return respond.listed(type_, None, now)
             case "revoke" | "revoke_all":
                 rule_id = rule_id_of(match, "block")
-                return respond.command(Command("c", "li", now, happening.what, rule_id, ""), now)  # type: ignore[arg-type]
+                return respond.command(Command(f"c{now}", "li", now, happening.what, rule_id, ""), now)  # type: ignore[arg-type]
             case _:
                 return respond.advance(now)
 

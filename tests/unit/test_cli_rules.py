@@ -59,7 +59,7 @@ def test_json_is_the_records_and_then_the_changes(topic: Topic, capsys: pytest.C
         {"caller": CALLER, "trunk": "T1"},
     )
     assert second["sequence"] == T0 + 1
-    assert ended == {"rule_id": ONE.rule_id, "tombstone": True, "at": T0 + 4}
+    assert ended == {"rule_id": ONE.rule_id, "tombstone": True, "at": T0 + 4, "why": ""}
     assert [(each["event"], each["rule_id"]) for each in logged] == [("rule refused", "forged")]
 
 

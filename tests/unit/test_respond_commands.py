@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import pytest
@@ -21,8 +22,11 @@ def respond() -> Respond:
     return Respond(settings(), None)
 
 
+numbers = count(1)
+
+
 def command(what: str, id_: str = "", **details: str) -> Command:
-    return Command("c1", "li", T0 - 7, what, id_, "appeal 12", details)  # type: ignore[arg-type]
+    return Command(f"c{next(numbers)}", "li", T0 - 7, what, id_, "appeal 12", details)  # type: ignore[arg-type]
 
 
 def outcome(respond: Respond) -> CommandOutcome:
@@ -46,12 +50,13 @@ def issue(respond: Respond, *matches: Match) -> list[BlockRule]:
 
 def test_revoking_takes_a_rule_out_of_force_and_remembers_it(respond: Respond) -> None:
     [issued] = issue(respond)
-    revoked = only(respond.command(command("revoke", issued.rule_id), T0 + 1))
+    revoke = command("revoke", issued.rule_id)
+    revoked = only(respond.command(revoke, T0 + 1))
     assert revoked.approval == Approval("revoked", "li", T0 + 1)
     assert (revoked.mode, revoked.version, revoked.expires_at) == ("report", 2, T0 + DAY)
     assert not in_force(revoked, T0 + 1)
     assert outcome(respond) == CommandOutcome(
-        command_id="c1",
+        command_id=revoke.command_id,
         who="li",
         at=T0 + 1,
         issued_at=T0 - 7,
@@ -144,8 +149,11 @@ def test_the_kill_switch_revokes_everything_at_once(respond: Respond) -> None:
     assert respond.alert(alert(*matches, version=2, last_seen=T0 + TTL), T0 + TTL) == []
 
 
-@pytest.mark.parametrize("state", ["auto", "approved", "revoked"])
-@pytest.mark.parametrize("what", ["approve", "reject"])
+@pytest.mark.parametrize(
+    ("what", "state"),
+    [("approve", "auto"), ("approve", "revoked"), ("approve", "rejected"), ("reject", "auto"),
+     ("reject", "approved"), ("reject", "revoked")],
+)  # fmt: skip
 def test_only_a_pending_rule_is_approved_or_rejected(respond: Respond, what: str, state: str) -> None:
     known = rule(MATCH, approval=Approval(state))  # type: ignore[arg-type]
     respond.restore(known)
@@ -155,6 +163,24 @@ def test_only_a_pending_rule_is_approved_or_rejected(respond: Respond, what: str
     )  # fmt: skip
     assert respond.command(command(what, "nothing"), T0) == []
     assert not outcome(respond).ok
+
+
+@pytest.mark.parametrize(("what", "state"), [("approve", "approved"), ("reject", "rejected")])
+def test_what_was_decided_before_is_no_error(respond: Respond, what: str, state: str) -> None:
+    respond.restore(rule(MATCH, approval=Approval(state, "wang")))  # type: ignore[arg-type]
+    assert respond.command(command(what, rule(MATCH).rule_id), T0) == []
+    assert (outcome(respond).ok, outcome(respond).message) == (True, f"The rule was {state} before, by wang.")
+
+
+def test_a_command_that_comes_twice_is_carried_out_once(respond: Respond) -> None:
+    [issued] = issue(respond)
+    revoke = command("revoke", issued.rule_id)
+    respond.command(revoke, T0 + 1)
+    first = outcome(respond)
+    respond.alert(alert(MATCH, last_seen=T0 + 2, alert_id="b"), T0 + 2)
+    assert respond.command(revoke, T0 + 3) == [], "the rule has a new reason by now"
+    assert respond.outcome is first
+    assert respond.rules[issued.rule_id].approval.state == "auto"
 
 
 def test_a_pending_rule_is_approved(respond: Respond) -> None:

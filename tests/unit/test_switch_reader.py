@@ -33,11 +33,17 @@ class Topic:
         self.most = 2
         """Records a poll gives: few, so that loading takes several."""
 
-    def put(self, key: str, value: BlockRule | bytes | None) -> None:
+    def put(self, key: str, value: BlockRule | bytes | None, **headers: bytes) -> None:
         data = encode(value) if isinstance(value, BlockRule) else value
         offset = len(self.records)
         self.records.append(
-            SimpleNamespace(key=key.encode(), value=data, partition=0, offset=offset, timestamp=T0 + offset)
+            SimpleNamespace(
+                key=key.encode(),
+                value=data,
+                offset=offset,
+                timestamp=T0 + offset,
+                headers=list(headers.items()),
+            )
         )
 
     def fail(self, call: str, error: Exception | None = None) -> None:
@@ -131,7 +137,7 @@ def test_loading_gives_the_rules_that_are_live(reader: RuleReader, topic: Topic)
     topic.put("bad", b"{}")
     changes = reader.load()
     assert sorted(outcomes(changes)) == [("added", ONE.rule_id), ("refused", "bad")]
-    assert [change.timestamp for change in changes if change.applied.rule] == [T0 + 2]
+    assert [change.at for change in changes if change.applied.rule] == [T0 + 2]
     assert reader.book.rules[ONE.rule_id].version == 2
     assert (reader.caught_up, reader.ready, reader.behind) == (True, True, 0)
 
@@ -169,6 +175,13 @@ def test_every_change_is_followed(reader: RuleReader, topic: Topic) -> None:
     topic.put(ONE.rule_id, None)
     following = reader.follow(lambda: not reader.book.rules)
     assert outcomes(list(following)) == [("removed", ONE.rule_id)]
+
+
+def test_headers_say_when_and_why(reader: RuleReader, topic: Topic) -> None:
+    topic.put(ONE.rule_id, ONE, at=b"12", why=b"Alert a issued the rule.")
+    assert reader.load()[0][1:] == (12, "Alert a issued the rule.")
+    topic.put(ONE.rule_id, None, at=b"soon", why=b"\xff")
+    assert reader.poll()[0][1:] == (T0 + 1, "\ufffd")
 
 
 def test_no_group_no_commits_no_topic_by_accident(reader: RuleReader, topic: Topic) -> None:

@@ -1,0 +1,352 @@
+"""One batch of a frame folded into the state of its partition, row by row, with every detector's look.
+
+A row is counted before it is looked at, and nothing of a row depends on where a batch begins or ends, so any
+cutting of the same rows into batches gives the same state and the same signals.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from config.settings import DetectSettings, Settings
+from detectors import burst, flood, unallocated
+from detectors.calls import FRAME_SCHEMA, text_hash
+from detectors.duplicates import (
+    Counted,
+    call_key,
+    count_call,
+    new_counted,
+    pair_key,
+    seen_elsewhere,
+    seen_event,
+)
+from detectors.kernels import inlined, kernel, mix2
+from detectors.shape import BURST_BLOCK, BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, UNALLOCATED
+from detectors.signals import CONTACT, CONTACTS, FAILED, SIGNAL, TALKED, UNWANTED, Output, new_spoken, speak
+from detectors.subjects import Table, find, new_table, touch
+from detectors.sums import group_sums
+from detectors.windows import (
+    SHORT_TALK_MS,
+    acquaint,
+    acquainted,
+    advance,
+    count_attempt,
+    count_failure,
+    count_outcome,
+    is_failure,
+    note_number,
+    total,
+)
+
+SIGNALS = 4_096
+MOST_A_ROW = 4
+"""Signals one row can raise."""
+CONTACT_COPIES = 64
+SPOKEN = 1 << 15
+"""Subjects that can be signalling at a time."""
+
+
+class Columns(NamedTuple):
+    """A frame's columns as arrays, one element a row; ``trunks`` and ``networks`` are the `text_hash`
+    (uint64) of the dictionaries that ``trunk`` and ``from_network`` index."""
+
+    role: npt.NDArray[np.uint8]
+    type: npt.NDArray[np.uint8]
+    time: npt.NDArray[np.int64]
+    event: npt.NDArray[np.uint64]
+    call: npt.NDArray[np.uint64]
+    caller: npt.NDArray[np.int64]
+    callee: npt.NDArray[np.int64]
+    caller_status: npt.NDArray[np.uint8]
+    callee_status: npt.NDArray[np.uint8]
+    callee_tail: npt.NDArray[np.int64]
+    answered: npt.NDArray[np.uint8]
+    ring_ms: npt.NDArray[np.int32]
+    talk_ms: npt.NDArray[np.int32]
+    cause: npt.NDArray[np.int16]
+    sip_code: npt.NDArray[np.int16]
+    trunk: npt.NDArray[np.int32]
+    from_network: npt.NDArray[np.int32]
+    trunks: npt.NDArray[np.uint64]
+    networks: npt.NDArray[np.uint64]
+
+
+_PLAIN = Columns._fields[:15]
+
+
+def aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """As given, read-only and aligned, so that a kernel meets one type only."""
+    if not (array.flags.aligned and array.flags.c_contiguous):
+        array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+def columns_of(batch: pa.RecordBatch) -> Columns:
+    """The columns of a frame, without copying. Raises ValueError where it is not in FRAME_SCHEMA."""
+    if not batch.schema.equals(FRAME_SCHEMA, check_metadata=False):
+        raise ValueError(f"not a frame: its columns are {batch.schema}; expected {FRAME_SCHEMA}")
+    plain: Any = [aligned(batch.column(name).to_numpy(zero_copy_only=True)) for name in _PLAIN]
+    trunk, network = batch.column("trunk"), batch.column("from_network")
+    indexed: Any = [
+        aligned(trunk.indices.to_numpy(zero_copy_only=True)),
+        aligned(network.indices.to_numpy(zero_copy_only=True)),
+        _hashes(trunk.dictionary),
+        _hashes(network.dictionary),
+    ]
+    return Columns(*plain, *indexed)
+
+
+def _hashes(names: pa.Array) -> npt.NDArray[np.uint64]:
+    return aligned(np.array([text_hash(name) for name in names.to_pylist()], np.uint64))
+
+
+class State(NamedTuple):
+    """Everything a partition remembers. ``newest`` int64 (1,): latest event time, ms."""
+
+    callers: Table
+    blocks: Table
+    callees: Table
+    counted: Counted
+    watched: flood.Watched
+    spoken: npt.NDArray[Any]
+    newest: npt.NDArray[np.int64]
+
+
+class Parameters(NamedTuple):
+    burst: burst.BurstParameters
+    unallocated: unallocated.UnallocatedParameters
+    flood: flood.FloodParameters
+    lateness_ms: int
+
+
+def new_state(settings: Settings) -> State:
+    """The state before the first row. Its size is fixed by ``settings.detect``."""
+    detect = settings.detect
+    return State(
+        callers=new_table(detect.tracked_numbers),
+        blocks=new_table(detect.tracked_blocks),
+        callees=new_table(detect.tracked_numbers),
+        counted=new_counted(detect.remembered_events),
+        watched=flood.new_watched(detect.watched_callees),
+        spoken=new_spoken(SPOKEN),
+        newest=np.zeros(1, np.int64),
+    )
+
+
+def parameters_of(settings: Settings) -> Parameters:
+    return Parameters(
+        burst=burst.parameters_of(settings.detectors.burst),
+        unallocated=unallocated.parameters_of(settings.detectors.unallocated),
+        flood=flood.parameters_of(settings.detectors.flood),
+        lateness_ms=settings.detect.lateness_ms,
+    )
+
+
+def new_output(rows: int) -> Output:
+    return Output(
+        signals=np.zeros(SIGNALS, SIGNAL),
+        contacts=np.zeros((CONTACT_COPIES, CONTACTS), CONTACT),
+        used=np.zeros(2, np.int64),
+        counted=np.zeros(rows, np.uint8),
+        sums=np.zeros(3, np.int64),
+    )
+
+
+@inlined
+def caller_key(caller: Any, status: Any, trunk: Any) -> Any:
+    """Key of a caller in its table: the number; of a text, the text on that trunk; 0 where it is withheld."""
+    if caller > 0:
+        return caller
+    if caller == 0 or status == 7:
+        return np.int64(0)
+    return -1 - np.int64(mix2(caller, trunk) >> np.uint64(1))
+
+
+@inlined
+def _lasted(c: Any, i: Any) -> Any:
+    """Known ms from attempt to release."""
+    return np.int64(max(c.ring_ms[i], 0)) + np.int64(max(c.talk_ms[i], 0))
+
+
+@inlined
+def _news(c: Any, i: Any, counted: Any) -> Any:
+    """What row ``i`` tells that was not counted: bit 0 an attempt, bit 1 an outcome, bit 2 a duplicate."""
+    role, time = np.int64(c.role[i]), c.time[i]
+    caller, callee, network = c.caller[i], c.callee[i], c.networks[c.from_network[i]]
+    if seen_event(counted.events, c.event[i], role):
+        return 4
+    attempt, outcome = c.type[i] != 1, c.type[i] != 0
+    told = np.int64(
+        count_call(counted.calls, call_key(c.call[i], caller, callee, role), time, attempt, outcome)
+    )
+    news = told
+    if caller < 0 and c.caller_status[i] == 7:
+        return news if news != 0 else 4
+    if told & 1 and seen_elsewhere(counted.pairs, pair_key(caller, callee, role, 0), time, network):
+        news &= ~1
+    if told & 2:
+        released = time + _lasted(c, i) if attempt else time
+        if seen_elsewhere(counted.pairs, pair_key(caller, callee, role, 1), released, network):
+            news &= ~2
+    return news if news != 0 else 4
+
+
+@inlined
+def _count(row: Any, c: Any, i: Any, news: Any, counterpart: Any) -> None:
+    time = c.time[i]
+    if news & 1:
+        count_attempt(row, time, counterpart)
+    if news & 2:
+        attempted = time - _lasted(c, i) if c.type[i] == 1 else time
+        if is_failure(c.answered[i], c.cause[i], c.sip_code[i]):
+            count_failure(row, attempted)
+        else:
+            count_outcome(row, attempted, c.answered[i], c.talk_ms[i])
+
+
+@inlined
+def _service(status: Any) -> Any:
+    return status == 4 or status == 5
+
+
+@inlined
+def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
+    """A call as its caller's side sees it."""
+    status, time, now = c.caller_status[i], c.time[i], s.newest[0]
+    key = caller_key(c.caller[i], status, c.trunks[c.trunk[i]])
+    if key == 0:
+        return
+    attempt = news & 1
+    row = s.callers.rows[touch(s.callers, key, now)]
+    advance(row, time)
+    _count(row, c, i, news, c.callee[i])
+    if attempt:
+        acquaint(row, time, c.callee[i])
+    number = key if key > 0 else np.int64(0)
+    block_key = number // 10_000
+    inbound = np.float64(0)
+    if p.burst.on and not _service(status):
+        if number:
+            called = find(s.callees, number)
+            if called >= 0:
+                inbound = np.float64(total(s.callees.rows[called].day_attempts))
+        f = out.signals[out.used[0]].features
+        level = burst.look(row, inbound, 1.0, p.burst, f)
+        if level != NOTHING:
+            speak(out, s.spoken, BURST_NUMBER, key, key, i, time, attempt, np.int64(f[2]), level)
+        if attempt:
+            f = out.signals[out.used[0]].features
+            level = burst.probe(row, time, c.callee[i], c.callee_tail[i], p.burst, f)
+            if level != NOTHING:
+                speak(out, s.spoken, PREFIX_PROBE, key, key, i, time, attempt, np.int64(f[0]), level)
+        if news & 2 and c.answered[i] == 1:
+            burst.probe_answered(row, c.callee_tail[i])
+    if block_key == 0:
+        return
+    block = s.blocks.rows[touch(s.blocks, block_key, now)]
+    if attempt:
+        note_number(block, time, number)
+    advance(block, time)
+    _count(block, c, i, news, c.callee[i])
+    if p.burst.on and not _service(status):
+        f = out.signals[out.used[0]].features
+        level = burst.look_block(block, p.burst, f)
+        if level != NOTHING:
+            speak(out, s.spoken, BURST_BLOCK, block_key, block_key, i, time, attempt, np.int64(f[2]), level)
+    if p.unallocated.on and attempt and unallocated.cannot_exist(status):
+        f = out.signals[out.used[0]].features
+        level = unallocated.look(row, block, p.unallocated, f)
+        if level != NOTHING:
+            few = f[2] <= unallocated.FEW_NUMBERS
+            rationed = number if few else block_key
+            speak(out, s.spoken, UNALLOCATED, rationed, number, i, time, attempt, 1, level)
+
+
+@inlined
+def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
+    """A call as its callee's side sees it."""
+    time, now, callee = c.time[i], s.newest[0], c.callee[i]
+    if callee == 0:
+        return
+    row = s.callees.rows[touch(s.callees, callee, now)]
+    advance(row, time)
+    trunk = c.trunks[c.trunk[i]]
+    key = caller_key(c.caller[i], c.caller_status[i], trunk)
+    caller = key if key != 0 else c.caller[i]
+    _count(row, c, i, news, caller)
+    answered = c.answered[i] == 1
+    if news & 2 and answered and c.talk_ms[i] >= p.flood.length_ms and key != 0:
+        acquaint(row, time, caller)
+    if not p.flood.on or _service(c.callee_status[i]):
+        return
+    if total(row.attempts) < p.flood.watch:
+        return
+    if news & 1:
+        stranger = key == 0 or not acquainted(row, caller)
+        if stranger:
+            own = find(s.callers, callee)
+            if own >= 0:
+                stranger = not acquainted(s.callers.rows[own], caller)
+        flood.note_attempt(s.watched, callee, now, time, caller, c.call[i], trunk, stranger)
+    if news & 2:
+        if is_failure(c.answered[i], c.cause[i], c.sip_code[i]):
+            outcome = FAILED
+        elif answered and not (0 <= c.talk_ms[i] <= SHORT_TALK_MS):
+            outcome = TALKED
+        else:
+            outcome = UNWANTED
+        flood.note_outcome(s.watched, callee, c.call[i], outcome)
+    f = out.signals[out.used[0]].features
+    level = flood.look(row, p.flood, f)
+    if level != NOTHING:
+        calls = np.int64(f[2])
+        if speak(out, s.spoken, FLOOD, callee, callee, i, time, news & 1, calls, level):
+            flood.copy_contacts(s.watched, callee, out.contacts[out.used[1]])
+            out.signals[out.used[0] - 1].contacts = np.int32(out.used[1])
+            out.used[1] += 1
+
+
+@kernel
+def fold(c: Columns, start: int, s: State, p: Parameters, out: Output) -> int:
+    """Fold rows from ``start`` on into ``s``; returns the row to go on from, the number of rows when done.
+
+    Stops early where ``out`` has no room for another row's signals: take them, zero ``out.used``, call again.
+    """
+    n = c.time.size
+    for i in range(start, n):
+        if out.used[0] > out.signals.size - MOST_A_ROW or out.used[1] >= out.contacts.shape[0]:
+            return i
+        time = c.time[i]
+        s.newest[0] = max(s.newest[0], time)
+        if s.newest[0] - time > p.lateness_ms:
+            out.sums[1] += 1
+        news = _news(c, i, s.counted)
+        if news == 4:
+            out.sums[0] += 1
+            continue
+        out.counted[i] = np.uint8(news)
+        if c.role[i] == 0:
+            _caller_row(c, i, news, s, p, out)
+        else:
+            _callee_row(c, i, news, s, p, out)
+    return n
+
+
+def warm_fold() -> None:
+    """Fold one empty call, seen from both ends, so that `fold` and `group_sums` are compiled."""
+    empty: dict[str, Any] = {
+        field.name: "" if pa.types.is_string(field.type) else 0 for field in FRAME_SCHEMA
+    }
+    empty |= {field.name: "" for field in FRAME_SCHEMA if pa.types.is_dictionary(field.type)}
+    batch = pa.RecordBatch.from_pylist([empty | {"role": role} for role in (0, 1)], schema=FRAME_SCHEMA)
+    settings = Settings.model_construct()
+    small = DetectSettings(tracked_numbers=8, tracked_blocks=8, remembered_events=8, watched_callees=8)
+    state = new_state(settings.model_copy(update={"detect": small}))
+    columns, output = columns_of(batch), new_output(batch.num_rows)
+    fold(columns, 0, state, parameters_of(settings), output)
+    group_sums(columns, columns.from_network, output.counted)

@@ -1,0 +1,138 @@
+"""Tables of subjects: set-associative like a processor's cache, of a fixed size, never rehashed.
+
+A key's bucket is eight ways wide and its eight keys fill one cache line. When a bucket is full the way that
+is worth least gives room: one idle for a day first, then one idle for an hour, then for ten minutes, then
+the one with the fewest calls in its last ten minutes, then the oldest. So a storm of numbers that call once
+pushes out its own kind, not the busy ones. A replaced subject that had not been idle for a day is counted
+as evicted. Memory is taken by the system page by page as rows are used.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from detectors.kernels import inlined, mix
+from detectors.windows import DAY, HOUR, ROW, total
+
+WAYS = 8
+_UNSEEN = -(1 << 62)
+
+
+class Table(NamedTuple):
+    """``keys`` int64 (n,), 0 where free; ``rows`` of `ROW` (n,); ``evicted`` int64 (1,)."""
+
+    keys: npt.NDArray[np.int64]
+    rows: npt.NDArray[Any]
+    evicted: npt.NDArray[np.int64]
+
+
+BYTES_PER_SUBJECT = ROW.itemsize + 8
+
+
+def power_of_two(n: int) -> int:
+    """The least power of two that is at least ``n`` and at least one bucket."""
+    return max(WAYS, 1 << (n - 1).bit_length())
+
+
+def zeros(shape: int, dtype: Any) -> npt.NDArray[Any]:
+    """``np.zeros`` whose first element starts a cache line."""
+    size = np.dtype(dtype).itemsize * shape
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype)
+
+
+def new_table(capacity: int) -> Table:
+    """An empty table for at least ``capacity`` subjects, rounded up to a power of two."""
+    n = power_of_two(capacity)
+    return Table(zeros(n, np.int64), zeros(n, ROW), np.zeros(1, np.int64))
+
+
+@inlined
+def find(table: Any, key: Any) -> Any:
+    """Index of ``key`` (not 0), or -1."""
+    base = np.int64(mix(key) & np.uint64(table.keys.size // WAYS - 1)) * WAYS
+    for k in range(base, base + WAYS):
+        if table.keys[k] == key:
+            return k
+    return -1
+
+
+@inlined
+def _worth(row: Any, now: Any) -> Any:
+    """Worth of keeping a subject: its calls of the last ten minutes, below that how long it is idle."""
+    idle = now - row.newest
+    if idle >= DAY:
+        return -3
+    if idle >= HOUR:
+        return -2
+    if idle >= 600_000:
+        return -1
+    return total(row.attempts)
+
+
+@inlined
+def _replace(table: Any, base: Any, now: Any) -> Any:
+    victim = base
+    least = _worth(table.rows[base], now)
+    for k in range(base + 1, base + WAYS):
+        worth = _worth(table.rows[k], now)
+        if worth < least or (worth == least and table.rows[k].newest < table.rows[victim].newest):
+            victim, least = k, worth
+    if least > -3:
+        table.evicted[0] += 1
+    return victim
+
+
+@inlined
+def _wipe(row: Any) -> None:
+    row.newest = _UNSEEN
+    row.first_seen = 0
+    for k in range(2):
+        row.circle[k] = 0
+        row.own[k] = 0
+        row.failed[k] = 0
+        row.span[k] = 0
+    for k in range(10):
+        row.attempts[k] = 0
+        row.ends[k] = 0
+        row.answered[k] = 0
+        row.talked[k] = 0
+    for k in range(5):
+        row.counterparts[k] = 0
+        row.two_seconds[k] = 0
+    for k in range(6):
+        row.ten_seconds[k] = 0
+        row.ten_seconds_ends[k] = 0
+        row.ten_seconds_talked[k] = 0
+        row.hour_attempts[k] = 0
+        row.hour_talked[k] = 0
+    for k in range(8):
+        row.day_attempts[k] = 0
+        row.day_talked[k] = 0
+
+
+@inlined
+def touch(table: Any, key: Any, now: Any) -> Any:
+    """Index of ``key`` (not 0), taken in where it was not there; ``now`` is the newest event time, ms."""
+    base = np.int64(mix(key) & np.uint64(table.keys.size // WAYS - 1)) * WAYS
+    free = -1
+    for k in range(base, base + WAYS):
+        held = table.keys[k]
+        if held == key:
+            return k
+        if held == 0 and free < 0:
+            free = k
+    if free < 0:
+        free = _replace(table, base, now)
+    table.keys[free] = key
+    _wipe(table.rows[free])
+    return free
+
+
+def used(table: Table) -> int:
+    """Subjects held."""
+    return int(np.count_nonzero(table.keys))

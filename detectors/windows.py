@@ -1,0 +1,297 @@
+"""What is kept of one subject: counts in slots of event time, in four tiers.
+
+| tier | slots | holds |
+| --- | --- | --- |
+| 10 s | 5 of 2 s | attempts |
+| 1 min | 6 of 10 s | attempts, ends, talked |
+| 10 min | 10 of 1 min | attempts, ends, answered, talked |
+| 10 min | 5 of 2 min | the counterparts, a 64-bit bitmap a slot |
+| hour | 6 of 10 min | attempts, talked |
+| day | 8 of 3 h | attempts, talked |
+
+Each tier is a ring whose head follows the newest event time of the subject; the slot of an event is chosen
+by the event's own time, so order inside a ring does not matter. What is older than a ring is left out of
+that ring only. A window is the sum of a ring: the slot under way and the full ones before it, so that the
+"10 minutes" are the last 9 to 10 (8 to 10 for the counterparts). Counters stop at 65 535.
+
+An outcome is filed under the time of its *attempt*, which is its release less ring and talk: so the ends and
+attempts of a slot are of the same calls, and what is missing between them is still ringing or talking. That
+matters. An unanswered call is over in seconds and a good talk in minutes; judged by the calls that are over,
+every call centre looks like a robot in its first minute. So a call is *young* for its first 10 or 30 s and no
+evidence yet, and an older one without an end is *pending* and taken for a talk.
+
+Words, as used here and in every detector:
+
+- *attempt*: a call was tried, at its seizure.
+- *end*: its outcome is known **and says something of the people**: a call that the network lost
+  (congestion, out of order) is *failed* instead, see `is_failure`.
+- *talked*: answered, and longer than 6 s; up to that is a short call, by wholesale convention one that
+  nobody wanted.
+- *counterpart*: the callee where the subject calls, the caller where it is called.
+- *circle*: whom the subject called, or talked with at length, today or yesterday (a 64-bit Bloom filter a
+  day): the people it knows. It may take a stranger for an acquaintance, never the reverse.
+
+A row is one record of `ROW`, so that all a call touches lies side by side in memory. Source of the 6 s: short
+calls in carriers' acceptable-use policies (Telnyx, Genesys).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detectors.kernels import inlined, popcount
+from detectors.sketches import LINEAR, bit_of, circle_bits
+
+SECOND = 1_000
+MINUTE = 60_000
+HOUR = 3_600_000
+DAY = 86_400_000
+
+SHORT_TALK_MS = 6_000
+"""An answered call of at most this talk time is short."""
+
+ROW = np.dtype(
+    [
+        ("newest", np.int64),
+        ("circle", np.uint64, (2,)),
+        ("own", np.uint64, (2,)),
+        ("counterparts", np.uint64, (5,)),
+        ("first_seen", np.uint32),
+        ("two_seconds", np.uint16, (5,)),
+        ("ten_seconds", np.uint16, (6,)),
+        ("ten_seconds_ends", np.uint16, (6,)),
+        ("ten_seconds_talked", np.uint16, (6,)),
+        ("attempts", np.uint16, (10,)),
+        ("ends", np.uint16, (10,)),
+        ("answered", np.uint16, (10,)),
+        ("talked", np.uint16, (10,)),
+        ("hour_attempts", np.uint16, (6,)),
+        ("hour_talked", np.uint16, (6,)),
+        ("day_attempts", np.uint16, (8,)),
+        ("day_talked", np.uint16, (8,)),
+        ("failed", np.uint16, (2,)),
+        ("span", np.uint16, (2,)),
+    ],
+    align=True,
+)
+"""One subject. ``newest`` ms, ``first_seen`` s since the epoch. ``own`` and ``span`` belong to the table the
+row is in: see `note_number` (blocks) and ``detectors.burst`` (callers). ``failed``: two slots of 10 min."""
+
+FULL = np.uint16(65_535)
+_ONE16 = np.uint16(1)
+
+_NETWORK_FAILURES = (27, 34, 38, 41, 42, 43, 44, 47)
+_FAILURE_BITS = np.uint64(sum(1 << cause for cause in _NETWORK_FAILURES))
+
+
+@inlined
+def is_failure(answered: Any, cause: Any, sip_code: Any) -> Any:
+    """Whether the network, not the people, ended an unanswered call.
+
+    Q.850 causes 27 (destination out of order), 34 (no circuit), 38 (network out of order), 41 (temporary
+    failure), 42 (congestion), 43, 44 and 47 (resources); without a cause, SIP 500 to 504.
+    """
+    if answered == 1:
+        return False
+    if 0 < cause < 64:
+        return ((_FAILURE_BITS >> np.uint64(cause)) & np.uint64(1)) == np.uint64(1)
+    return cause < 0 and 500 <= sip_code <= 504
+
+
+@inlined
+def _clear(ring: Any, old: Any, new: Any) -> None:
+    """Zero the slots that the head passed on its way from slot number ``old`` to ``new`` (> old)."""
+    n = ring.size
+    if new - old >= n:
+        for k in range(n):
+            ring[k] = 0
+    else:
+        for slot in range(old + 1, new + 1):
+            ring[slot % n] = 0
+
+
+@inlined
+def advance(row: Any, time: Any) -> None:
+    """Move the head of every ring to ``time`` (ms) where that is newer. At most each ring is cleared once."""
+    old = row.newest
+    if time <= old:
+        return
+    row.newest = time
+    if row.first_seen == 0:
+        row.first_seen = np.uint32(min(max(time // SECOND, 1), 4_294_967_295))
+        return
+    if time // 2_000 == old // 2_000:
+        return
+    _clear(row.two_seconds, old // 2_000, time // 2_000)
+    if time // 10_000 == old // 10_000:
+        return
+    _clear(row.ten_seconds, old // 10_000, time // 10_000)
+    _clear(row.ten_seconds_ends, old // 10_000, time // 10_000)
+    _clear(row.ten_seconds_talked, old // 10_000, time // 10_000)
+    if time // MINUTE == old // MINUTE:
+        return
+    _clear(row.attempts, old // MINUTE, time // MINUTE)
+    _clear(row.ends, old // MINUTE, time // MINUTE)
+    _clear(row.answered, old // MINUTE, time // MINUTE)
+    _clear(row.talked, old // MINUTE, time // MINUTE)
+    if time // 120_000 != old // 120_000:
+        _clear(row.counterparts, old // 120_000, time // 120_000)
+    if time // 600_000 == old // 600_000:
+        return
+    _clear(row.hour_attempts, old // 600_000, time // 600_000)
+    _clear(row.hour_talked, old // 600_000, time // 600_000)
+    _clear(row.failed, old // 600_000, time // 600_000)
+    if time // 10_800_000 == old // 10_800_000:
+        return
+    _clear(row.day_attempts, old // 10_800_000, time // 10_800_000)
+    _clear(row.day_talked, old // 10_800_000, time // 10_800_000)
+    if time // DAY != old // DAY:
+        _clear(row.circle, old // DAY, time // DAY)
+
+
+@inlined
+def _count(ring: Any, slot: Any, newest_slot: Any) -> None:
+    """One more in slot number ``slot`` where the ring still holds it."""
+    n = ring.size
+    if newest_slot - slot < n:
+        k = slot % n
+        if ring[k] < FULL:
+            ring[k] += _ONE16
+
+
+@inlined
+def count_attempt(row: Any, time: Any, counterpart: Any) -> None:
+    """An attempt at ``time`` (ms) with ``counterpart``. The row has been advanced to ``time``."""
+    newest = row.newest
+    row.first_seen = min(row.first_seen, np.uint32(min(max(time // SECOND, 1), 4_294_967_295)))
+    _count(row.two_seconds, time // 2_000, newest // 2_000)
+    _count(row.ten_seconds, time // 10_000, newest // 10_000)
+    _count(row.attempts, time // MINUTE, newest // MINUTE)
+    slot = time // 120_000
+    if newest // 120_000 - slot < 5:
+        row.counterparts[slot % 5] |= bit_of(counterpart)
+    _count(row.hour_attempts, time // 600_000, newest // 600_000)
+    _count(row.day_attempts, time // 10_800_000, newest // 10_800_000)
+
+
+@inlined
+def count_outcome(row: Any, time: Any, answered: Any, talk_ms: Any) -> None:
+    """The outcome of a call attempted at ``time`` (ms).
+
+    ``talk_ms`` below 0 is not known and counts as talked where answered.
+    """
+    newest = row.newest
+    minute = time // MINUTE
+    _count(row.ten_seconds_ends, time // 10_000, newest // 10_000)
+    _count(row.ends, minute, newest // MINUTE)
+    if answered != 1:
+        return
+    _count(row.answered, minute, newest // MINUTE)
+    if not 0 <= talk_ms <= SHORT_TALK_MS:
+        _count(row.ten_seconds_talked, time // 10_000, newest // 10_000)
+        _count(row.talked, minute, newest // MINUTE)
+        _count(row.hour_talked, time // 600_000, newest // 600_000)
+        _count(row.day_talked, time // 10_800_000, newest // 10_800_000)
+
+
+@inlined
+def count_failure(row: Any, time: Any) -> None:
+    """A call attempted at ``time`` (ms) that the network lost."""
+    _count(row.failed, time // 600_000, row.newest // 600_000)
+
+
+@inlined
+def acquaint(row: Any, time: Any, counterpart: Any) -> None:
+    """Take ``counterpart`` into the circle of the day of ``time`` (ms)."""
+    day = time // DAY
+    if row.newest // DAY - day < 2:
+        row.circle[day % 2] |= circle_bits(counterpart)
+
+
+@inlined
+def acquainted(row: Any, counterpart: Any) -> Any:
+    """Whether ``counterpart`` may be in the circle."""
+    bits = circle_bits(counterpart)
+    return (row.circle[0] & bits) == bits or (row.circle[1] & bits) == bits
+
+
+@inlined
+def note_number(row: Any, time: Any, number: Any) -> None:
+    """Note in a block's row which of its numbers called. Call before `advance`.
+
+    ``own`` is a bitmap of numbers for this hour and the last one; ``span`` the lowest and the highest last
+    four digits since the block was last silent for an hour, as 10 000 - lowest and highest + 1.
+    """
+    hour, head = time // HOUR, row.newest // HOUR
+    if row.first_seen != 0:
+        if hour - head >= 2:
+            row.own[0] = 0
+            row.own[1] = 0
+            row.span[0] = 0
+            row.span[1] = 0
+        elif hour > head:
+            row.own[hour % 2] = 0
+        elif head - hour >= 2:
+            return
+    row.own[hour % 2] |= bit_of(number)
+    last = number % 10_000
+    row.span[0] = max(row.span[0], np.uint16(10_000 - last))
+    row.span[1] = max(row.span[1], np.uint16(last + 1))
+
+
+@inlined
+def total(ring: Any) -> Any:
+    """Sum of a ring of counters, int64."""
+    n = np.int64(0)
+    for k in range(ring.size):
+        n += np.int64(ring[k])
+    return n
+
+
+@inlined
+def latest(ring: Any, slot: Any, n: Any) -> Any:
+    """Sum of the last ``n`` slots of a ring whose head is slot number ``slot``, int64."""
+    count = np.int64(0)
+    for k in range(slot - n + 1, slot + 1):
+        count += np.int64(ring[k % ring.size])
+    return count
+
+
+@inlined
+def _matured(row: Any, young: Any) -> Any:
+    """Of the calls of the last 10 minutes without those of the ``young`` latest slots of 10 s: ends without
+    talk, those with talk, and pending ones; int64 each."""
+    head = row.newest // 10_000
+    attempts = total(row.attempts) - latest(row.ten_seconds, head, young)
+    ends = total(row.ends) - latest(row.ten_seconds_ends, head, young)
+    talked = total(row.talked) - latest(row.ten_seconds_talked, head, young)
+    pending = attempts - ends - total(row.failed)
+    return max(ends - talked, 0), max(talked, 0), max(pending, 0)
+
+
+@inlined
+def log_odds(row: Any, p: Any) -> Any:
+    """Log-odds for abuse of the calls of the last 10 minutes that are not young, and what they rest on: ends,
+    talks and pending calls. float64 each.
+
+    ``p.unwanted`` is what a call without talk adds, ``p.talked`` (below 0) one with talk or pending. Calls
+    are young for 10 s or for 30 s, whichever says more: either way what still rings counts as talk.
+    """
+    unwanted, talked, pending = _matured(row, 3)
+    odds = unwanted * p.unwanted + (talked + pending) * p.talked
+    unwanted1, talked1, pending1 = _matured(row, 1)
+    odds1 = unwanted1 * p.unwanted + (talked1 + pending1) * p.talked
+    if odds1 > odds:
+        odds, unwanted, talked, pending = odds1, unwanted1, talked1, pending1
+    return odds, np.float64(unwanted + talked), np.float64(talked), np.float64(pending)
+
+
+@inlined
+def distinct(bitmaps: Any) -> Any:
+    """Estimated number of distinct values in the union of 64-bit bitmaps, float64."""
+    union = np.uint64(0)
+    for k in range(bitmaps.size):
+        union |= bitmaps[k]
+    return LINEAR[popcount(union)]

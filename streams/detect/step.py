@@ -1,0 +1,165 @@
+"""The step of `detect`: one record of `frames` in, alerts and the record's traffic out.
+
+State is a fold over the records of one partition; nothing here reads a clock. Cutting the same rows into
+other records changes the summaries' borders, never the alerts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from config.settings import Settings
+from detectors import sums
+from detectors.alert import Alert, content_id
+from detectors.burst import FEATURES as BURST_FEATURES
+from detectors.burst import PROBE_FEATURES, Burst
+from detectors.evidence import Alerts
+from detectors.flood import FEATURES as FLOOD_FEATURES
+from detectors.flood import Flood
+from detectors.fold import Columns, aligned, columns_of, fold, new_output, new_state, parameters_of
+from detectors.shape import Call, Detector, Feature, Signal
+from detectors.signals import Output
+from detectors.unallocated import FEATURES as UNALLOCATED_FEATURES
+from detectors.unallocated import Plan, Unallocated
+from streams.wire.records import Summary, SummaryRow
+
+KNOWN_TRUNKS = 65_536
+"""Trunk names a partition remembers by their hash."""
+
+_FEATURES: tuple[tuple[Feature, ...], ...] = (
+    BURST_FEATURES,
+    BURST_FEATURES,
+    PROBE_FEATURES,
+    UNALLOCATED_FEATURES,
+    FLOOD_FEATURES,
+)
+"""By pattern."""
+
+
+class Detected(NamedTuple):
+    """``alerts`` in the order of their rows; ``summary`` None for a record without rows."""
+
+    alerts: list[Alert]
+    summary: Summary | None
+
+
+class Detect:
+    """One partition of `frames`."""
+
+    def __init__(self, partition: int, settings: Settings, plan: Plan) -> None:
+        self._partition = partition
+        self._plan = plan
+        self._parameters = parameters_of(settings)
+        self._trunks: dict[int, str] = {}
+        burst = Burst(settings.detectors.burst)
+        unallocated = Unallocated(settings.detectors.unallocated, plan)
+        flood = Flood(settings.detectors.flood, self._trunks)
+        detectors: list[Detector] = [burst, burst, burst, unallocated, flood]
+        self._alerts = Alerts(detectors, config_hash(settings), settings.detect.open_alerts)
+        self.state = new_state(settings)
+
+    def __call__(self, batch: pa.RecordBatch, offset: int) -> Detected:
+        """Folds one record in. Raises ValueError where ``batch`` is not in FRAME_SCHEMA."""
+        columns = columns_of(batch)
+        if batch.num_rows == 0:
+            return Detected([], None)
+        self._learn_trunks(batch, columns)
+        evicted = self._evicted()
+        output = new_output(batch.num_rows)
+        alerts: list[Alert] = []
+        row = 0
+        while row < batch.num_rows:
+            row = fold(columns, row, self.state, self._parameters, output)
+            alerts += self._alerts_of(batch, output)
+            output.used[:] = 0
+        return Detected(alerts, self._summary(batch, columns, output, offset, self._evicted() - evicted))
+
+    def _learn_trunks(self, batch: pa.RecordBatch, columns: Columns) -> None:
+        for hashed, name in zip(
+            columns.trunks.tolist(), batch.column("trunk").dictionary.to_pylist(), strict=True
+        ):
+            if hashed not in self._trunks and len(self._trunks) < KNOWN_TRUNKS:
+                self._trunks[hashed] = name
+
+    def _evicted(self) -> int:
+        state = self.state
+        return sum(int(table.evicted[0]) for table in (state.callers, state.blocks, state.callees))
+
+    def _alerts_of(self, batch: pa.RecordBatch, output: Output) -> list[Alert]:
+        metadata = batch.schema.metadata or {}
+        plan_version = metadata.get(b"plan_version", b"").decode() or self._plan.version
+        taken = (
+            self._alerts.take(_signal(record, output), _call(batch, int(record["row"])), plan_version)
+            for record in output.signals[: output.used[0]]
+        )
+        return [alert for alert in taken if alert is not None]
+
+    def _summary(
+        self, batch: pa.RecordBatch, columns: Columns, output: Output, offset: int, evicted: int
+    ) -> Summary:
+        to_network = batch.column("to_network")
+        indices = aligned(to_network.indices.to_numpy(zero_copy_only=True))
+        first, counts, callees = sums.group_sums(columns, indices, output.counted)
+        trunks = batch.column("trunk").dictionary.to_pylist()
+        senders = batch.column("from_network").dictionary.to_pylist()
+        receivers = to_network.dictionary.to_pylist()
+        rows = [
+            SummaryRow(
+                int(columns.time[row]) // 1_000,
+                trunks[columns.trunk[row]],
+                senders[columns.from_network[row]],
+                receivers[indices[row]],
+                attempts=totals[sums.ATTEMPTS],
+                ends=totals[sums.ENDS],
+                answered=totals[sums.ANSWERED],
+                short=totals[sums.SHORT],
+                ring_ms=totals[sums.RING_MS],
+                rings=totals[sums.RINGS],
+                talk_ms=totals[sums.TALK_MS],
+                callees="".join(f"{word:016x}" for word in words[::-1]),
+            )
+            for row, totals, words in zip(first.tolist(), counts.tolist(), callees.tolist(), strict=True)
+        ]
+        rows.sort(key=lambda r: (r.second, r.trunk, r.from_network, r.to_network))
+        return Summary(
+            partition=self._partition,
+            offset=offset,
+            newest=int(columns.time.max()),
+            rows=rows,
+            duplicates=int(output.sums[0]),
+            late=int(output.sums[1]),
+            evicted=evicted,
+        )
+
+
+def config_hash(settings: Settings) -> str:
+    """16 hex digits that name the detectors' settings."""
+    return content_id(settings.detectors.model_dump(mode="json"))[:16]
+
+
+def _signal(record: Any, output: Output) -> Signal:
+    names = _FEATURES[int(record["pattern"])]
+    contacts = int(record["contacts"])
+    return Signal(
+        row=int(record["row"]),
+        key=int(record["key"]),
+        time=int(record["time"]),
+        calls=int(record["calls"]),
+        pattern=int(record["pattern"]),
+        level=int(record["level"]),
+        opened=bool(record["opened"]),
+        features=dict(zip((f.name for f in names), record["features"].tolist(), strict=False)),
+        contacts=output.contacts[contacts] if contacts >= 0 else None,
+    )
+
+
+_CALL = (
+    "call_id", "caller", "callee", "caller_text", "callee_text", "trunk", "from_network", "to_network",
+    "caller_status", "callee_tail",
+)  # fmt: skip
+
+
+def _call(batch: pa.RecordBatch, row: int) -> Call:
+    return Call(*(batch.column(name)[row].as_py() for name in _CALL))

@@ -18,7 +18,7 @@ import pyarrow as pa
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
 from detectors.calls import NumberKind, NumberStatus, text_number
-from detectors.kernels import inlined, kernel
+from detectors.kernels import inlined, lean_kernel
 from detectors.plan import NumberingPlan, PlanTables, plan_walk
 from detectors.plan_additions import MAX_DIGITS
 from detectors.plan_build import metadata
@@ -48,7 +48,11 @@ _NOT_DIGITS = 255
 """In a status column: the text is more than an optional plus and digits, `dial_string` comes first."""
 
 _INTERNATIONAL_CODE, _CARRIER_CODE = 1, 2
-_ZERO, _NINE, _PLUS = 48, 57, 43
+AREA, SHORT = 3, 6
+"""Digits that an area code has at most, and a short service number behind one."""
+WHOLE = AREA + SHORT + 1
+"""Digits from which on a number cannot be a short one behind an area code."""
+_ZERO, _PLUS = 48, 43
 
 
 class Rules(NamedTuple):
@@ -292,7 +296,7 @@ def _areas(country: int, plan: NumberingPlan) -> npt.NDArray[np.bool_]:
     return area
 
 
-@kernel
+@lean_kernel
 def read_all(
     tables: PlanTables,
     rules: Rules,
@@ -305,23 +309,34 @@ def read_all(
     operator: npt.NDArray[np.int32],
     tail: npt.NDArray[np.int64],
 ) -> None:
-    """`read` of each text in ``data`` (UTF-8, ``offsets`` as in Arrow) into the last five arrays.
+    """The number of each text in ``data`` (UTF-8, ``offsets`` as in Arrow) into the last five arrays.
 
-    Status is ``_NOT_DIGITS`` where a text is not an optional plus and at least one digit.
+    Status is ``_NOT_DIGITS`` where a text is not an optional plus and at least one digit. A whole number as
+    it should be signalled needs one walk of the plan; everything else is for `read`, which would say the same.
     """
     for i in range(len(noa)):
         start, end = int(offsets[i]), int(offsets[i + 1])
         plus = end > start and data[start] == _PLUS
         if plus:
             start += 1
-        digits = end > start
+        size = end - start
+        value, power, digits = 0, 1, size > 0
         for at in range(start, end):
-            digits &= _ZERO <= data[at] <= _NINE
-        if digits:
-            number[i], status[i], kind[i], operator[i] = read(tables, rules, data, start, end, plus, noa[i])
-            tail[i] = _value(data, max(start, end - 9), end, 0)
-        else:
+            digit = int(data[at]) - _ZERO
+            digits &= 0 <= digit <= 9
+            value = value * 10 + digit
+            power *= 10
+        if not digits:
             number[i], status[i], kind[i], operator[i], tail[i] = -1, _NOT_DIGITS, 0, 0, -1
+            continue
+        tail[i] = _value(data, max(start, end - 9), end, 0)
+        if WHOLE <= size <= MAX_DIGITS and data[start] != _ZERO:
+            whole = value if plus or noa[i] == INTERNATIONAL else rules.country * power + value
+            status[i], kind[i], operator[i], _ = plan_walk(tables, whole)
+            if status[i] == _ALLOCATED:
+                number[i] = whole
+                continue
+        number[i], status[i], kind[i], operator[i] = read(tables, rules, data, start, end, plus, noa[i])
 
 
 _Reading = tuple[int, int, int, int]
@@ -339,9 +354,11 @@ def read(
     """
     declared = plus or noa == INTERNATIONAL
     code, carrier = _codes_at(rules, data, start, end)
-    abroad = start + code
-    if not (declared or code) or abroad >= end or data[abroad] == _ZERO:
-        abroad = -1
+    abroad = -1
+    if declared and data[start] != _ZERO:
+        abroad = start
+    elif code and start + code < end and data[start + code] != _ZERO:
+        abroad = start + code
     for turn in range(3):
         if turn == 0:
             base = -1 if declared and abroad >= 0 else start
@@ -377,9 +394,9 @@ def _national(
             break
         whole = end - first >= rules.mobile_shortest - 1
         held = (-1, _TEXT, 0, 0)
-        for area in range(4):
+        for area in range(AREA + 1):
             size = end - first - area
-            if area and (area == 1 or subscriber or not 3 <= size <= 6):
+            if area and (area == 1 or subscriber or not 3 <= size <= SHORT):
                 continue
             if area and not rules.area[_value(data, first, first + area, 0)]:
                 continue

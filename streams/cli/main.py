@@ -35,7 +35,7 @@ COMMANDS = (
     Mounted("config", "config", "app", "Settings: what is in force, whether it is right."),
     Mounted("topics", "topics", "app", "Kafka topics: create them, check them."),
     Mounted("schema", "schema", "app", "ClickHouse tables: print, apply, check them."),
-    Mounted("rules", "rules", "rules_command", "What a switch sees: the live rules, followed as they change."),
+    Mounted("rules", "rules", "rules_command", "What a switch sees: the live rules, followed."),
     Mounted("doctor", "doctor", "doctor_command", "What is reachable, what is wrong, what to do."),
     Mounted("warm", "warm", "warm_command", "Compile what is compiled once, for quick starts."),
 )
@@ -202,7 +202,3 @@ def _complain(what: str, do_next: str, code: int) -> int:
 def _forget_output() -> None:
     """Nobody reads standard output any more, as behind `| head`: what is still buffered must not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-if __name__ == "__main__":
-    main()

@@ -100,7 +100,7 @@ def test_a_fault_of_our_own_shows_where(
 
 def test_a_reader_that_goes_away_is_no_fault() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "streams.cli.main", "config", "reference"],
+        [sys.executable, "-m", "streams.cli", "config", "reference"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=ROOT,

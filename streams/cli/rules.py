@@ -39,8 +39,8 @@ def rules_command(
     """What a switch sees: the live rules, followed as they change.
 
     Reads the whole of block-rules, without a consumer group, and follows it until Ctrl-C. With --json a rule
-    is the record itself, and the end of one is a line with rule_id, tombstone, at and why. Records that are no
-    rules are logged.
+    is the record itself, and the end of one is a line with rule_id, tombstone, at and why. Records that are
+    no rules are logged.
     """
     settings = load()
     if not settings.kafka.brokers:

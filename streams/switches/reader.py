@@ -24,6 +24,8 @@ RETRY_FIRST_S = 0.5
 RETRY_MOST_S = 10.0
 POLL_MS = 500
 POLL_RECORDS = 5_000
+DIGITS_OF_A_TIME = 13
+"""Of ms since the epoch, until the year 2286."""
 CHECK_EVERY_S = 10.0
 """How often the reader asks for the end of the topic, which also shows that the broker answers."""
 STALE_AFTER_S = 60.0
@@ -260,4 +262,5 @@ class RuleReader:
 def _change(applied: Applied, record: Any) -> Change:
     headers = dict(record.headers or ())
     at, why = headers.get("at") or b"", headers.get("why") or b""
-    return Change(applied, int(at) if at.isdigit() else record.timestamp, why.decode("utf-8", "replace"))
+    is_time = at.isdigit() and len(at) <= DIGITS_OF_A_TIME
+    return Change(applied, int(at) if is_time else record.timestamp, why.decode("utf-8", "replace"))

@@ -16,6 +16,8 @@ MAX_NUMBER_DIGITS = 24
 """E.164 has 15 digits; dialled numbers with prefixes and extensions have more."""
 MAX_LIFE_MS = 7 * 86_400_000
 """A rule that claims to live longer than this from its last version on is not believed."""
+LATEST_MS = 10**13 - 1
+"""No time of a rule is beyond 13 digits of ms since the epoch (the year 2286)."""
 
 
 def rule_id_of(match: Match, action: str) -> str:
@@ -69,6 +71,10 @@ def _check_party(field: str, pattern: str | None, protected: ProtectedNumbers) -
 def _check_times(rule: BlockRule) -> None:
     if rule.version < 1 or rule.sequence < 1:
         raise ValueError(f"version {rule.version} and sequence {rule.sequence} must both be at least 1")
+    if not 0 <= rule.not_before <= rule.expires_at <= LATEST_MS:
+        raise ValueError(
+            f"not_before {rule.not_before} and expires_at {rule.expires_at} are not ms since the epoch"
+        )
     if rule.not_before >= rule.expires_at:
         raise ValueError(f"not_before {rule.not_before} is not before expires_at {rule.expires_at}")
     if rule.expires_at - rule.issued_at > MAX_LIFE_MS:

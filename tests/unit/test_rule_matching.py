@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import orjson
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -166,6 +169,8 @@ def test_a_later_sequence_replaces_and_an_earlier_one_is_passed_over() -> None:
     ({"sequence": 0}, "sequence 0"),
     ({"not_before": T0 + TTL}, "not_before"),
     ({"expires_at": T0 + 8 * 86_400_000}, "after issued_at"),
+    ({"expires_at": 10**18, "issued_at": 10**18}, "ms since the epoch"),
+    ({"not_before": -1}, "ms since the epoch"),
     ({"sip_code": 200}, "sip_code is 200"),
     ({"q850_cause": 0}, "q850_cause is 0"),
     ({"severity": "worst"}, "$.severity"),
@@ -274,3 +279,17 @@ def test_the_book_agrees_with_the_contract(
     assert (decision is not None) == bool(expected)
     assert decision is None or decision.rule_id in expected
     assert set(book.rules) == {rule_id_of(match, "block") for match in live}
+
+
+def test_the_rule_in_the_documentation_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")
+    [example] = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    record = orjson.loads(example)
+    assert list(record) == list(BlockRule.__struct_fields__)
+    book = RuleBook()
+    applied = book.apply(record["rule_id"], example.encode())
+    assert applied.outcome == "added", applied.message
+    call = {**CALL, "caller": "+86170012345678", "trunk": "CU-GD-07", "now": record["not_before"]}
+    assert book.decide(**call) is not None
+    [hashed] = re.findall(r"`(\[\{.*?\}.*?\])` gives", page)
+    assert xxhash.xxh3_128_hexdigest(hashed.encode()) == record["rule_id"]

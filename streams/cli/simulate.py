@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from streams.cli.context import load, tell, write_json
 from streams.faults import Usage
 from streams.simulate.files import Compression, write_files
 from streams.simulate.publish import Clock, publish
-from streams.simulate.scenario import KINDS, MONDAY_MORNING, AttackSpec, Scenario, SimulatedEvent
+from streams.simulate.scenario import MONDAY_MORNING, AttackSpec, Scenario, SimulatedEvent
 from streams.simulate.traffic import Simulation
 
 
@@ -71,12 +72,15 @@ def parse_attacks(text: str) -> list[AttackSpec] | Literal["all", "none"]:
 def _attack(text: str) -> AttackSpec:
     kind, colon, intensity = text.partition(":")
     try:
-        return AttackSpec(kind, intensity=float(intensity) if colon else 1.0)
+        factor = float(intensity) if colon else 1.0
+    except ValueError:
+        raise ValueError(
+            f"--attacks {text}: intensity {intensity!r}: expected a number such as 0.5"
+        ) from None
+    try:
+        return AttackSpec(kind, intensity=factor)
     except ValueError as error:
-        problem = (
-            str(error) if kind not in KINDS or not colon else f"intensity {intensity!r} of {kind}: {error}"
-        )
-        raise ValueError(f"--attacks {text}: {problem}") from error
+        raise ValueError(f"--attacks {text}: {error}") from error
 
 
 def _simulate(
@@ -126,8 +130,8 @@ def _sentence(summary: dict[str, Any]) -> str:
         filter(None, (summary["out"], summary["brokers"] and f"Kafka at {summary['brokers']}"))
     )
     return (
-        f"{summary['events']} events, {summary['attack_events']} of them of {summary['campaigns']} campaigns,"
-        f" written to {where}"
+        f"{summary['events']} events, of which {summary['attack_events']} belong"
+        f" to {summary['campaigns']} campaigns, written to {where}"
     )
 
 
@@ -139,4 +143,5 @@ def _progress() -> Progress:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
+        disable=not sys.stderr.isatty(),
     )

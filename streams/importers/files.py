@@ -83,7 +83,7 @@ def open_binary(path: Path, progress: Progress | None = None) -> Iterator[io.Buf
     except (gzip.BadGzipFile, zstandard.ZstdError, EOFError) as error:
         raise ImportProblem(f"{path}: the compressed data is damaged or cut short ({error})") from error
     except OSError as error:
-        raise ImportProblem(f"{path}: {error.strerror or error}") from error
+        raise ImportProblem(f"{path}: {error.strerror or error}", "name a file that can be read") from error
 
 
 def _ignore(_: float) -> None:

@@ -253,7 +253,7 @@ def _unallocated(c: _Campaign) -> _Drawn:
     callers = (
         mobile(segment, tails),
         mobile(1_200_000 + segment % 100_000, tails),
-        (CHINA * 10_000_000 + segment) * 1_000_000 + tails * 7,
+        (CHINA * 10_000_000 + segment) * 100_000 + tails * 7,
         (CHINA * 1_000_000 + segment // 10) * SEGMENT // 10 + tails // 10,
     )[c.plan.ordinal % 4]
     calls = c.calls(TELEMARKETING, start, callers, c.targets(len(start)), c.trunks())

@@ -5,6 +5,7 @@ A process has one engine on one directory, and a directory belongs to one proces
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 import threading
@@ -32,7 +33,10 @@ _SETTINGS = (
 
 
 class EmbeddedStore:
-    """Two connections to one engine: an insert that is under way takes a connection for itself."""
+    """Two connections to one engine: an insert that is under way takes a connection for itself.
+
+    Who forgets to close it has it closed at exit: a process whose engine is still open then hangs or crashes.
+    """
 
     database = "default"
 
@@ -53,6 +57,8 @@ class EmbeddedStore:
         self._insert_lock = threading.Lock()
         for connection in (self._queries, self._inserts):
             connection.query(_SETTINGS)
+        self._open = True
+        atexit.register(self.close)
 
     @cached_property
     def capabilities(self) -> frozenset[str]:
@@ -65,6 +71,7 @@ class EmbeddedStore:
         data = self._block(rows)
         columns = ", ".join(f"`{column}`" for column in rows.columns)
         with self._insert_lock:
+            self._need_open()
             try:
                 with self._inserts.send_insert(
                     f"INSERT INTO `{self.database}`.`{rows.table}` ({columns})", "Native"
@@ -92,13 +99,22 @@ class EmbeddedStore:
 
     def close(self) -> None:
         with self._insert_lock, self._query_lock:
+            if not self._open:
+                return
+            self._open = False
             self._inserts.close()
             self._queries.close()
+        atexit.unregister(self.close)
         if self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
+    def _need_open(self) -> None:
+        if not self._open:
+            raise StoreError("the embedded store is closed")
+
     def _run(self, sql: str) -> bytes:
         with self._query_lock:
+            self._need_open()
             try:
                 return bytes(self._queries.query(sql, _OUTPUT).bytes())
             except (ChdbError, RuntimeError) as error:

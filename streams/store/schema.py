@@ -42,14 +42,24 @@ class Keep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename={"day
     """Which of the settings says how many."""
 
 
+class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    needs: str
+    order: list[str]
+
+
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns: dict[str, Column]
     order: list[str]
+    order_newer: Order | None = None
     comment: str = ""
     partition: str = ""
     latest: str = ""
     keep: Keep | None = None
     indexes: dict[str, str] = {}
+
+    def order_on(self, capabilities: frozenset[str]) -> list[str]:
+        newer = self.order_newer
+        return newer.order if newer and newer.needs in capabilities else self.order
 
 
 class Model(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,7 +117,7 @@ def create_table(
     clauses = [f"ENGINE = ReplacingMergeTree({table.latest and f'`{table.latest}`'})"]
     if table.partition:
         clauses.append(f"PARTITION BY {table.partition}")
-    clauses.append(f"ORDER BY ({', '.join(_quoted(part) for part in table.order)})")
+    clauses.append(f"ORDER BY ({', '.join(_quoted(part) for part in table.order_on(capabilities))})")
     if table.keep and "ttl" in capabilities:
         clauses.append(f"TTL {ttl(table.keep, settings)}")
         clauses.append("SETTINGS ttl_only_drop_parts = 1")
@@ -215,7 +225,7 @@ def _found(store: Store, of: Model) -> _Found:
 def _changes(store: Store, of: Model, found: _Found) -> Iterator[str]:
     """What has to be run to get from ``found`` to the model, the record of it last."""
     capabilities = store.capabilities
-    digest = content_id([ddl(store.database, capabilities, store.settings, of), of.upgrades])
+    digest = content_id([ddl(store.database, capabilities, store.settings, of), sorted(of.upgrades.items())])
     changed = list(_table_changes(store, of, found))
     changed += [
         statement.format(database=f"`{store.database}`")

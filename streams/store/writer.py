@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -21,6 +21,8 @@ from streams.store.schema import apply_schema
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0
 """Seconds between two tries; each pause is twice the one before, up to the longest."""
+FEWEST_ROWS = 1_000
+"""An insert that failed is tried in halves, down to this."""
 
 _log = structlog.get_logger("store")
 
@@ -54,8 +56,8 @@ class Writer:
         self._store = store
         self._settings = settings
         self._prepare = prepare
-        self._pause = pause
-        self._queue: deque[Rows] = deque()
+        self._first_pause = self._pause = pause
+        self._queue: deque[tuple[Rows, int]] = deque()
         self._changed = threading.Condition()
         self._stats = WriterStats()
         self._put = 0
@@ -88,11 +90,11 @@ class Writer:
         self.start()
         size = rows.nbytes
         with self._changed:
-            free = self._changed.wait_for(lambda: self._has_room(size) or self._stopping.is_set(), timeout)
-            if not free or self._stopping.is_set():
+            free = self._changed.wait_for(lambda: self._has_room(size) or self._ending(), timeout)
+            if not free or self._ending():
                 return False
             if len(rows):
-                self._queue.append(rows)
+                self._queue.append((rows, size))
                 self._put += 1
                 self._stats.queued_rows += len(rows)
                 self._stats.queued_bytes += size
@@ -133,17 +135,13 @@ class Writer:
     @property
     def stats(self) -> WriterStats:
         with self._changed:
-            return WriterStats(
-                Counter(self._stats.written),
-                self._stats.inserts,
-                self._stats.failures,
-                self._stats.queued_rows,
-                self._stats.queued_bytes,
-                self._stats.insert_seconds,
-            )
+            return replace(self._stats, written=Counter(self._stats.written))
 
     def _has_room(self, size: int) -> bool:
         return not self._stats.queued_bytes or self._stats.queued_bytes + size <= self._settings.queue_bytes
+
+    def _ending(self) -> bool:
+        return self._stopped or self._stopping.is_set()
 
     def _run(self) -> None:
         try:
@@ -153,19 +151,22 @@ class Writer:
         finally:
             with self._changed:
                 self._stopped = True
+                if not self._stopping.is_set():
+                    self._last_error = (
+                        "the thread that writes to the store has ended; its traceback is in the log"
+                    )
                 self._changed.notify_all()
 
-    def _next_batch(self) -> list[Rows]:
+    def _next_batch(self) -> list[tuple[Rows, int]]:
         """What goes out next, in the order it came, as much as a batch holds. Empty: stop."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._stopping.is_set())
             self._changed.wait_for(self._is_time, self._settings.flush_ms / 1000)
-            batch: list[Rows] = []
+            batch: list[tuple[Rows, int]] = []
             count = size = 0
             while self._queue and not self._stopping.is_set():
-                rows = self._queue[0]
-                count += len(rows)
-                size += rows.nbytes
+                count += len(self._queue[0][0])
+                size += self._queue[0][1]
                 if batch and (count > self._settings.batch_rows or size > self._settings.batch_bytes):
                     break
                 batch.append(self._queue.popleft())
@@ -179,16 +180,24 @@ class Writer:
             or self._stats.queued_bytes >= min(self._settings.batch_bytes, self._settings.queue_bytes // 2)
         )
 
-    def _insert_all(self, batch: list[Rows]) -> bool:
-        tables: dict[str, list[Rows]] = {}
-        for rows in batch:
-            tables.setdefault(rows.table, []).append(rows)
-        return all(self._insert(joined(several)) for several in tables.values())
+    def _insert_all(self, batch: list[tuple[Rows, int]]) -> bool:
+        alike: dict[tuple[str, ...], list[Rows]] = {}
+        for rows, _ in batch:
+            alike.setdefault((rows.table, *rows.columns), []).append(rows)
+        return all(self._insert(joined(several)) for several in alike.values())
 
     def _insert(self, rows: Rows) -> bool:
-        step = self._settings.batch_rows
-        parts = [rows] if len(rows) <= step else [rows.part(i, i + step) for i in range(0, len(rows), step)]
-        return all(self._persist(lambda part=part: self._insert_once(part)) for part in parts)  # type: ignore[misc]
+        """All of ``rows``, in parts that get smaller where the server cannot cope with many in its time."""
+        start, step = 0, self._settings.batch_rows
+        while start < len(rows):
+            part = rows.part(start, start + step)
+            if self._try(lambda part=part: self._insert_once(part)):  # type: ignore[misc]
+                start += len(part)
+            elif self._stopping.is_set():
+                return False
+            else:
+                step = max(step // 2, min(step, FEWEST_ROWS))
+        return True
 
     def _insert_once(self, rows: Rows) -> None:
         started = time.monotonic()
@@ -200,18 +209,24 @@ class Writer:
 
     def _persist(self, act: Callable[[], object]) -> bool:
         """Does ``act`` again and again until it succeeds. False: told to stop before it did."""
-        pause = self._pause
-        while not self._stopping.is_set():
-            try:
-                act()
-            except Exception as error:
-                self._failed(error)
-                self._stopping.wait(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
-            else:
-                self._succeeded()
-                return True
-        return False
+        while not self._try(act):
+            if self._stopping.is_set():
+                return False
+        return True
+
+    def _try(self, act: Callable[[], object]) -> bool:
+        """Does ``act`` once. Where it fails the writer rests, each time longer. False also when stopping."""
+        if self._stopping.is_set():
+            return False
+        try:
+            act()
+        except Exception as error:
+            self._failed(error)
+            self._stopping.wait(self._pause)
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            return False
+        self._succeeded()
+        return True
 
     def _failed(self, error: Exception) -> None:
         text = str(error) or type(error).__name__
@@ -225,10 +240,11 @@ class Writer:
         if self._last_error:
             _log.info("the store takes rows again")
         self._last_error = ""
+        self._pause = self._first_pause
 
-    def _settle(self, batch: list[Rows]) -> None:
+    def _settle(self, batch: list[tuple[Rows, int]]) -> None:
         with self._changed:
             self._done += len(batch)
-            self._stats.queued_rows -= sum(len(rows) for rows in batch)
-            self._stats.queued_bytes -= sum(rows.nbytes for rows in batch)
+            self._stats.queued_rows -= sum(len(rows) for rows, _ in batch)
+            self._stats.queued_bytes -= sum(size for _, size in batch)
             self._changed.notify_all()

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import resource
 import statistics
 import sys
 import time
@@ -71,7 +70,6 @@ def measured(store: Store, system: str) -> list[dict[str, Any]]:
         row("processor time of this process per call inserted", "us", processor),
         row("insert of traffic", "rows/s", traffic),
         row("calls through the writer", "rows/s", [through_writer(store, batches)]),
-        row("peak memory of this process so far", "MiB", [peak_mib()]),
     ]
 
 
@@ -109,10 +107,6 @@ def a_summary(offset: int) -> Summary:
         for i in range(EVENTS)
     ]
     return Summary(0, offset, BASE, rows)
-
-
-def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -30,8 +30,9 @@ from streams.metrics import Metrics
 from streams.profile.runner import ProfileRole
 from streams.respond.runner import RespondRole
 from streams.runner import Role, Runner
-from streams.store.ports import open_store
+from streams.store.ports import Store, open_store
 from streams.store.runner import StoreRole, add_agents
+from streams.store.schema import prune
 from streams.store.writer import Writer
 
 ROLES = ("ingest", "detect", "profile", "respond", "store")
@@ -39,16 +40,20 @@ ROLES = ("ingest", "detect", "profile", "respond", "store")
 PRODUCER_BATCH_BYTES = 1 << 20
 PRODUCER_LINGER_MS = 5
 REPORT_EVERY_S = 60.0
+WATCH_EVERY_S = 1.0
+PRUNE_EVERY_S = 3600.0
 
 
 class RingfenceService(Service):  # type: ignore[misc]
     """Everything of one process besides Faust itself: producer, runners, store writer, health."""
 
-    def __init__(self, settings: Settings, roles: Iterable[str], writer: Writer | None) -> None:
+    def __init__(self, settings: Settings, roles: Iterable[str], store: Store | None) -> None:
         super().__init__()
         self.settings = settings
         self.roles = tuple(roles)
-        self.writer = writer
+        self.store = store
+        self.writer = None if store is None else Writer(store, settings.store)
+        self._producer: AIOKafkaProducer | None = None
         self.readiness = Readiness()
         self.metrics = Metrics()
         self._log = structlog.get_logger("ringfence")
@@ -56,7 +61,7 @@ class RingfenceService(Service):  # type: ignore[misc]
     async def on_start(self) -> None:
         await self.add_runtime_dependency(Health(self.settings.service, self.readiness, self.metrics))
         kafka = self.settings.kafka
-        self._producer = AIOKafkaProducer(
+        producer = self._producer = AIOKafkaProducer(
             bootstrap_servers=kafka.brokers,
             acks="all",
             enable_idempotence=kafka.idempotent,
@@ -65,13 +70,13 @@ class RingfenceService(Service):  # type: ignore[misc]
             max_request_size=self.settings.ingest.max_message_bytes * 2,
             request_timeout_ms=kafka.request_timeout_ms,
         )
-        await self._producer.start()
+        await producer.start()
         self.readiness.set("kernels", False, "compiling")
         roles = await asyncio.to_thread(lambda: list(self._open_roles()))
         self.readiness.set("kernels", True)
         for role in roles:
             await self.add_runtime_dependency(
-                Runner(role, self.settings, self._producer, self.readiness, self.metrics)
+                Runner(role, self.settings, producer, self.readiness, self.metrics)
             )
 
     def _open_roles(self) -> Iterable[Role]:
@@ -91,12 +96,33 @@ class RingfenceService(Service):  # type: ignore[misc]
                     yield RespondRole(settings, plan, metrics, EventClock(time.monotonic))
                 case "store":
                     assert self.writer is not None
-                    yield StoreRole(settings, self.writer, metrics)
+                    yield StoreRole(settings, self.writer)
 
     async def on_shutdown(self) -> None:
-        await self._producer.stop()
+        if self._producer is not None:
+            await self._producer.stop()
+        if self.writer is not None and self.store is not None:
+            await asyncio.to_thread(self.writer.close)
+            self.store.close()
+
+    @Service.timer(WATCH_EVERY_S)  # type: ignore[untyped-decorator]
+    async def _watch_store(self) -> None:
         if self.writer is not None:
-            self.writer.close()
+            self.readiness.set("clickhouse", self.writer.healthy, self.writer.last_error)
+            self.metrics.stored(self.writer)
+
+    @Service.timer(PRUNE_EVERY_S)  # type: ignore[untyped-decorator]
+    async def _prune_store(self) -> None:
+        """Old servers cannot forget by themselves."""
+        if self.store is None:
+            return
+        try:
+            dropped = await asyncio.to_thread(prune, self.store, time.time_ns() // 1_000_000)
+        except OSError as error:
+            self._log.warning("what is too old was not dropped; next try in an hour", error=str(error))
+        else:
+            if dropped:
+                self._log.info("dropped what is too old", statements=len(dropped))
 
     @Service.timer(REPORT_EVERY_S)  # type: ignore[untyped-decorator]
     async def _report(self) -> None:
@@ -120,11 +146,11 @@ def build_app(settings: Settings, roles: Iterable[str]) -> faust.App:
         broker_request_timeout=max(kafka.request_timeout_ms, kafka.session_timeout_ms * 2) / 1000,
         consumer_auto_offset_reset="earliest",
     )
-    writer = None
-    if "store" in roles:
-        writer = Writer(open_store(settings.store), settings.store)
-        add_agents(app, settings, writer)
-    else:
+    store = open_store(settings.store) if "store" in roles else None
+    service = RingfenceService(settings, roles, store)
+    if service.writer is None:
         app.producer_only = True
-    app.service(RingfenceService(settings, roles, writer))
+    else:
+        add_agents(app, settings, service.writer)
+    app.service(service)
     return app

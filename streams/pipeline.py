@@ -34,6 +34,7 @@ class Happened:
 class Totals:
     events: int = 0
     rows: int = 0
+    attempts: int = 0
     duplicates: int = 0
     late: int = 0
     evicted: int = 0
@@ -74,6 +75,7 @@ class Pipeline:
             return detected.alerts
         totals = self.totals
         totals.rows += batch.num_rows
+        totals.attempts += sum(row.attempts for row in summary.rows)
         totals.duplicates += summary.duplicates
         totals.late += summary.late
         totals.evicted += summary.evicted

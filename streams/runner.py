@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, KafkaError
 from mode import Service
 
 from config.settings import Settings
@@ -32,6 +32,12 @@ MAX_POLL_INTERVAL_MS = 1_000_000
 
 MAX_FETCH_BYTES = 4 << 20
 """Of one partition in one fetch: bounds memory to partitions x this, and to one record where it is longer."""
+
+STOP_TIMEOUT_S = 10.0
+"""For the last flush and commit of a stopping worker; longer, and an orchestrator kills it meanwhile."""
+
+REVOKE_TIMEOUT_S = 20.0
+"""For the same when partitions are handed over; longer, and the whole group waits for one worker."""
 
 RETRY_S = 2.0
 """After a failure the role waits this long, then starts over from the last commit."""
@@ -137,24 +143,33 @@ class Runner(Service):  # type: ignore[misc]
 
     async def on_stop(self) -> None:
         async with self._turn:
-            try:
-                await self.checkpoint.commit()
-            except (KafkaError, TimeoutError) as error:
-                self._log.warning("the last commit failed; its work will be repeated", error=str(error))
+            await self._commit_before("stopping", STOP_TIMEOUT_S)
             await self.consumer.stop()
+
+    async def _commit_before(self, what: str, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self.checkpoint.commit(), seconds)
+        except (KafkaError, OSError, TimeoutError) as error:
+            self._log.warning(f"no commit before {what}; its work will be repeated", error=str(error))
 
     @Service.task  # type: ignore[untyped-decorator]
     async def _poll_for_ever(self) -> None:
+        failed = False
         while not self.should_stop:
             try:
+                if failed:
+                    await self._start_over()
                 await self._poll_until_failure()
+            except CommitFailedError as error:
+                self._log.info("the group has moved on; what was not committed is repeated", error=str(error))
+                failed = True
             except Exception as error:
                 if self.should_stop:
                     return
                 self.readiness.set(self.role.name, False, f"starting over: {error}")
                 self._log.error("starting over from the last commit", error=repr(error), exc_info=True)
+                failed = True
                 await self.sleep(RETRY_S)
-                await self._start_over()
 
     async def _poll_until_failure(self) -> None:
         committed_at = time.monotonic()
@@ -247,10 +262,7 @@ class Runner(Service):  # type: ignore[misc]
         self._generation += 1
         self.readiness.set(self.role.name, False, "rebalancing")
         async with self._turn:
-            try:
-                await self.checkpoint.commit()
-            except (KafkaError, TimeoutError) as error:
-                self._log.warning("commit at rebalance failed; its work will be repeated", error=str(error))
+            await self._commit_before("handing partitions over", REVOKE_TIMEOUT_S)
             self.checkpoint.forget()
             self._work = {}
 

@@ -18,7 +18,6 @@ from aiokafka import TopicPartition
 
 from config.settings import Settings
 from detectors.alert import Alert
-from streams.metrics import Metrics
 from streams.runner import Role, Work
 from streams.store.step import (
     Rows,
@@ -38,7 +37,10 @@ from streams.wire.records import BlockRule, Command, CommandOutcome, Rejection, 
 
 AGENT_BATCH = 1_000
 AGENT_BATCH_SECONDS = 0.5
+PUT_SECONDS = 20.0
+"""For a full queue to get room: longer delays a stop, shorter repeats more when the store is slow."""
 FLUSH_SECONDS = 60.0
+AGENT_RETRY_SECONDS = 1.0
 
 _log = structlog.get_logger("store")
 
@@ -46,12 +48,11 @@ _log = structlog.get_logger("store")
 class StoreRole(Role):
     name = "store"
 
-    def __init__(self, settings: Settings, writer: Writer, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, writer: Writer) -> None:
         self._frames = topic_name(settings, "frames")
         self._summaries = topic_name(settings, "summaries")
         self.topics = (self._summaries, self._frames) if settings.store.calls else (self._summaries,)
         self._writer = writer
-        self._metrics = metrics
 
     def open(self, partition: TopicPartition) -> Work:
         return self
@@ -66,18 +67,25 @@ class StoreRole(Role):
 
     async def flush(self) -> None:
         await flushed(self._writer)
-        self._metrics.stored(self._writer)
+
+
+class StoreBehind(OSError):
+    """The store has not taken what is owed in the time it had."""
 
 
 def put(writer: Writer, rows: Rows) -> None:
-    """Hand ``rows`` over, waiting as long as the queue is full: that is what pauses reading."""
-    while not writer.put(rows, timeout=1.0):
-        _log.warning("the store does not keep up; reading is paused", error=writer.last_error)
+    """Hand ``rows`` over, waiting while the queue is full: that is what pauses reading.
+
+    Raises StoreBehind after PUT_SECONDS, so that a worker can be stopped or rebalanced meanwhile.
+    """
+    if not writer.put(rows, timeout=PUT_SECONDS):
+        raise StoreBehind(f"the store does not keep up: {writer.last_error or 'its queue is full'}")
 
 
 async def flushed(writer: Writer) -> None:
-    while not await asyncio.to_thread(writer.flush, FLUSH_SECONDS):
-        _log.warning("the store has not taken what is owed; nothing is acknowledged", error=writer.last_error)
+    """Returns once everything put before is in the store. Raises StoreBehind after FLUSH_SECONDS."""
+    if not await asyncio.to_thread(writer.flush, FLUSH_SECONDS):
+        raise StoreBehind(f"the store has not taken what is owed: {writer.last_error or 'it is slow'}")
 
 
 class Event(Protocol):
@@ -109,12 +117,24 @@ def _add_agent(app: faust.App, topic: str, rows_of: Callable[[Any], Rows | None]
 
     async def keep(stream: Any) -> AsyncIterator[None]:
         async for events in stream.take_events(AGENT_BATCH, within=AGENT_BATCH_SECONDS):
-            for rows in _readable(topic, rows_of, events):
-                await asyncio.to_thread(put, writer, rows)
-            await flushed(writer)
+            await _kept(writer, list(_readable(topic, rows_of, events)))
             yield
 
     app.agent(source, name=f"store-{topic}")(keep)
+
+
+async def _kept(writer: Writer, batch: list[Rows]) -> None:
+    """Returns when ``batch`` is in the store, however long that takes; rows put twice replace themselves."""
+    while True:
+        try:
+            for rows in batch:
+                await asyncio.to_thread(put, writer, rows)
+            await flushed(writer)
+        except StoreBehind as error:
+            _log.warning("nothing more is read until the store is back", error=str(error))
+            await asyncio.sleep(AGENT_RETRY_SECONDS)
+        else:
+            return
 
 
 def _readable(topic: str, rows_of: Callable[[Any], Rows | None], events: Iterable[Event]) -> Iterable[Rows]:

@@ -1,0 +1,205 @@
+"""Two workers on real Kafka and ClickHouse: one dies and comes back, and everything is there exactly once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+
+from config.loading import load_settings
+from config.settings import Settings
+from detectors.plan import NumberingPlan
+from streams.pipeline import Pipeline
+from streams.simulate import AttackSpec, Scenario, SimulatedEvent, campaigns, traffic
+from streams.store.ports import Store, open_store
+from streams.topics import ensure_topics, topic_name
+from streams.wire.records import SourceRecord
+from tests.servers import ClickHouseServer, KafkaServer
+from tests.service import Worker, behind, produce, read_all, wait_until
+
+MINUTE = 60_000
+READS = {
+    "ingest": ("calls",),
+    "detect": ("frames",),
+    "profile": ("summaries",),
+    "respond": ("alerts", "commands", "lists", "summaries"),
+    "store": ("frames", "summaries"),
+}
+
+
+class World(NamedTuple):
+    settings: Settings
+    environment: dict[str, str]
+    store: Store
+
+
+@pytest.fixture
+def world(kafka: KafkaServer, clickhouse: ClickHouseServer, tmp_path: Path) -> Iterator[World]:
+    name = f"e2e_{time.monotonic_ns()}"
+    given = {
+        "kafka.brokers": kafka.brokers,
+        "kafka.topic_prefix": f"{name}.",
+        "kafka.partitions": "4",
+        "kafka.session_timeout_ms": "6000",
+        "respond.mode": "enforce",
+        "store.url": clickhouse.url.rsplit("/", 1)[0] + f"/{name}",
+        "service.log_level": "info",
+    }
+    settings = load_settings(overrides=given)
+    ensure_topics(settings)
+    store = open_store(settings.store)
+    environment = {f"RINGFENCE_{key.upper().replace('.', '__')}": value for key, value in given.items()}
+    yield World(settings, environment, store)
+    store.close()
+
+
+@contextmanager
+def workers(world: World, directory: Path, count: int) -> Iterator[list[Worker]]:
+    started = [Worker(world.environment, directory / f"worker-{i}.log").start() for i in range(count)]
+    try:
+        for worker in started:
+            wait_until("every worker is ready", worker.ready, started)
+        yield started
+    finally:
+        for worker in started:
+            worker.stop()
+
+
+def test_nothing_is_lost_or_doubled_when_a_worker_dies(world: World, tmp_path: Path) -> None:
+    scenario = _scenario()
+    events = list(traffic(scenario))
+    thirds = [events[len(events) * i // 3 : len(events) * (i + 1) // 3] for i in range(3)]
+    with workers(world, tmp_path, 2) as (first, second):
+        _play(world, thirds[0])
+        wait_until("the first third is under way", lambda: _rows(world, "calls_once") > 0, (first, second))
+        first.kill()
+        _play(world, thirds[1])
+        first.start()
+        _play(world, thirds[2])
+        _drained(world, (first, second))
+
+    expected = _undisturbed(world.settings, events)
+    _traffic_counts_once(world, expected)
+    _alerts_are_there_once(world)
+    _rules_are_there_once(world)
+    _every_campaign_is_answered(world, scenario)
+
+
+def _scenario() -> Scenario:
+    """Six minutes inside one ten-minute window of alerts, some time ago."""
+    start = int(time.time() * 1000) // (10 * MINUTE) * (10 * MINUTE) - 20 * MINUTE
+    kinds = [AttackSpec("burst", 2), AttackSpec("flood", 1), AttackSpec("unallocated", 1)]
+    return Scenario(seed=11, start_ms=start + MINUTE, minutes=6, calls_per_second=40, attacks=kinds)
+
+
+def _play(world: World, events: list[SimulatedEvent]) -> None:
+    produce(
+        world.settings.kafka.brokers, topic_name(world.settings, "calls"), (each.event for each in events)
+    )
+
+
+def _drained(world: World, running: tuple[Worker, ...]) -> None:
+    settings = world.settings
+
+    def all_done() -> bool:
+        return not any(
+            behind(
+                settings.kafka.brokers,
+                f"{settings.kafka.topic_prefix}ringfence-{role}",
+                [topic_name(settings, topic) for topic in topics],
+            )
+            for role, topics in READS.items()
+        )
+
+    wait_until("every role has committed all it was given", all_done, running)
+    for topic, table in (("alerts", "alerts"), ("block-rules", "rules")):
+        records = read_all(settings.kafka.brokers, topic_name(settings, topic))
+        distinct = len({(record.key, record.value) for record in records})
+        wait_until(
+            f"{distinct} versions of {topic} are in the store",
+            lambda table=table, distinct=distinct: _rows(world, f"{table} FINAL") >= distinct,
+            running,
+        )
+
+
+def _rows(world: World, table: str) -> int:
+    database = world.store.database
+    try:
+        return int(world.store.query(f"SELECT count() FROM {database}.{table}").rows[0][0])
+    except OSError:
+        return 0
+
+
+class Expected(NamedTuple):
+    events: int
+    attempts: int
+
+
+def _undisturbed(settings: Settings, events: list[SimulatedEvent]) -> Expected:
+    """What a run that never failed counts."""
+    pipeline = Pipeline(settings, NumberingPlan.load(settings.numbering))
+    for start in range(0, len(events), 2_000):
+        lines = b"\n".join(orjson.dumps(each.event) for each in events[start : start + 2_000])
+        pipeline.feed([SourceRecord(lines, "calls", 0, start, None)])
+    return Expected(len({each.event["id"] for each in events}), pipeline.totals.attempts)
+
+
+def _traffic_counts_once(world: World, expected: Expected) -> None:
+    database = world.store.database
+    assert _rows(world, "calls_once") == expected.events
+    counted = world.store.query(f"SELECT sum(attempts) FROM {database}.traffic_per_minute").rows[0][0]
+    assert int(counted) == expected.attempts
+
+
+def _alerts_are_there_once(world: World) -> None:
+    settings, database = world.settings, world.store.database
+    on_topic = [
+        orjson.loads(r.value) for r in read_all(settings.kafka.brokers, topic_name(settings, "alerts"))
+    ]
+    newest: dict[str, int] = {}
+    for alert in on_topic:
+        newest[alert["alert_id"]] = max(alert["version"], newest.get(alert["alert_id"], 0))
+    stored = world.store.query(f"SELECT alert_id, version FROM {database}.alerts_current").rows
+    assert sorted((str(a), int(v)) for a, v in stored) == sorted(newest.items())
+    versions = {(alert["alert_id"], alert["version"]): orjson.dumps(alert) for alert in on_topic}
+    assert all(versions[a["alert_id"], a["version"]] == orjson.dumps(a) for a in on_topic), (
+        "a version differs"
+    )
+
+
+def _rules_are_there_once(world: World) -> None:
+    settings, database = world.settings, world.store.database
+    live: dict[str, Any] = {}
+    for record in read_all(settings.kafka.brokers, topic_name(settings, "block-rules")):
+        live[record.key.decode()] = record.value
+    on_topic = {key: orjson.loads(value)["version"] for key, value in live.items() if value is not None}
+    stored = world.store.query(f"SELECT rule_id, version FROM {database}.rules_live").rows
+    assert sorted((str(r), int(v)) for r, v in stored) == sorted(on_topic.items())
+    history = world.store.query(f"SELECT rule_id, not_before_ms, version FROM {database}.rules_history").rows
+    assert len(history) == len({tuple(map(str, row)) for row in history})
+
+
+def _every_campaign_is_answered(world: World, scenario: Scenario) -> None:
+    """An alert and a live rule for each attack: the rule names its callers, their block, or its victim."""
+    settings, database = world.settings, world.store.database
+    alerts = world.store.query(f"SELECT detector, subject FROM {database}.alerts_current").rows
+    rules = world.store.query(f"SELECT caller, callee FROM {database}.rules_live").rows
+    for campaign in campaigns(scenario):
+        subjects = set(campaign.subjects) | set(campaign.callers)
+        detected = [s for d, s in alerts if d == campaign.kind and _within(str(s), subjects)]
+        assert detected, f"no alert for {campaign} among {alerts}"
+        named = [r for r in rules if _within(str(r[0]), subjects) or str(r[1]) in campaign.callees]
+        assert named, f"no rule for {campaign} among {rules}"
+    assert settings.respond.mode == "enforce"
+
+
+def _within(value: str, subjects: set[str]) -> bool:
+    if not value:
+        return False
+    stem = value.rstrip("*")
+    return any(stem.startswith(each.rstrip("*")) or each.startswith(stem) for each in subjects)

@@ -175,12 +175,12 @@ class Respond:
 
     def _expired(self, rule: BlockRule) -> RuleChange:
         if rule.approval.state in HELD:
-            return self._end(rule, "The alerts of the revoked rule are long over.")
+            return self._end(rule, "The alerts of the revoked rule are long over.", _ends_at(rule))
         if rule.revoked_alert_ids:
             return self._hold(
                 rule, Approval("revoked", rule.issuer, self._now), "The rule expired; it was revoked before."
             )
-        return self._end(rule, "The rule expired.")
+        return self._end(rule, "The rule expired.", _ends_at(rule))
 
     def _propose(self, alert: Alert, proposal: Proposal, mode: Mode) -> list[RuleChange]:
         expires_at = alert.last_seen + self._limits.ttl_ms
@@ -320,11 +320,12 @@ class Respond:
         self._rules[rule.rule_id] = rule
         heappush(self._due, (_ends_at(rule), rule.rule_id))
 
-    def _end(self, rule: BlockRule, why: str) -> RuleChange:
+    def _end(self, rule: BlockRule, why: str, at: int | None = None) -> RuleChange:
+        """The rule is gone: now, or ``at`` the time that was up, however late that is noticed."""
         del self._rules[rule.rule_id]
         if rule.sequence >= self._now:
             self._ended_now[rule.rule_id] = rule.sequence
-        return RuleChange(rule.rule_id, None, self._now, why)
+        return RuleChange(rule.rule_id, None, self._now if at is None else at, why)
 
     def _settle(self) -> list[RuleChange]:
         """Restored rules that lists or settings no longer allow as they are."""

@@ -121,6 +121,12 @@ def test_a_rule_ends_when_its_time_is_over(respond: Respond) -> None:
     assert respond.advance(T0 + TTL) == []
 
 
+def test_a_rule_ended_when_it_was_due_however_late_that_is_noticed(respond: Respond) -> None:
+    respond.alert(alert(MATCH), T0)
+    [ended] = respond.advance(T0 + 5 * TTL)
+    assert ended.at == T0 + TTL
+
+
 def test_a_renewed_rule_ends_at_its_new_time(respond: Respond) -> None:
     respond.alert(alert(MATCH), T0)
     respond.alert(alert(MATCH, last_seen=T0 + TTL // 2, version=2), T0 + TTL // 2)

@@ -49,8 +49,8 @@ def events(stream: BinaryIO, path: Path) -> Iterator[Timed]:
     for datagram in datagrams(stream, path):
         message = sip.parse(datagram.payload)
         if message is not None:
-            calls.see(datagram, message)
             yield from calls.settled(datagram.time - SETTLE_MS)
+            calls.see(datagram, message)
     yield from calls.rest()
 
 

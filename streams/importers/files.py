@@ -66,6 +66,37 @@ class _Tracked(io.RawIOBase):
         return len(data)
 
 
+class _Zstd(io.RawIOBase):
+    """The content of zstd frames. zstandard's own reader takes a file that is cut short for a whole one."""
+
+    PIECE = 4_096
+    """Bytes decompressed at once: what they can become, even of a file made to burst, fits in memory."""
+
+    def __init__(self, packed: io.BufferedReader) -> None:
+        self._packed = packed
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._content = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        while not self._content:
+            piece = self._frame.unused_data if self._frame.eof else b""
+            piece = piece or self._packed.read(self.PIECE)
+            if self._frame.eof and piece:
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+            if not piece:
+                if not self._frame.eof:
+                    raise EOFError("it ends within a frame")
+                return 0
+            self._content = memoryview(self._frame.decompress(piece))
+        size = min(len(buffer), len(self._content))
+        buffer[:size] = self._content[:size]
+        self._content = self._content[size:]
+        return size
+
+
 @contextmanager
 def open_binary(path: Path, progress: Progress | None = None) -> Iterator[io.BufferedReader]:
     """The decompressed content of ``path``. What compression it has is seen from its first bytes."""
@@ -78,7 +109,7 @@ def open_binary(path: Path, progress: Progress | None = None) -> Iterator[io.Buf
             if start[:2] == b"\x1f\x8b":
                 raw = gzip.GzipFile(fileobj=raw)
             elif start == b"\x28\xb5\x2f\xfd":
-                raw = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+                raw = _Zstd(raw)
             yield io.BufferedReader(raw, 1 << 18)
     except (gzip.BadGzipFile, zstandard.ZstdError, EOFError) as error:
         raise ImportProblem(f"{path}: the compressed data is damaged or cut short ({error})") from error

@@ -123,7 +123,7 @@ def _split_user(address: str) -> tuple[str, str]:
     """The user part without its parameters, and the host."""
     unquoted = _QUOTED.sub("", address)
     bracketed = _IN_BRACKETS.search(unquoted)
-    uri = _URI.match(bracketed[1].strip() if bracketed else unquoted.partition(";")[0].strip())
+    uri = _URI.match(bracketed[1].strip() if bracketed else unquoted.strip())
     if uri is None:
         return "", ""
     scheme, user, host = uri.groups()

@@ -28,7 +28,7 @@ class Mounted(NamedTuple):
 
 
 COMMANDS = (
-    Mounted("demo", "demo", "demo_command", "The whole product on this machine, with attacks in the traffic."),
+    Mounted("demo", "demo", "demo_command", "The whole product here, with attacks in its traffic."),
     Mounted("run", "run", "run_command", "The service: all roles, or those named."),
     Mounted("replay", "replay", "replay_command", "Recorded calls through the same code, without a broker."),
     Mounted("simulate", "simulate", "simulate_command", "Labelled traffic, to files or to Kafka."),

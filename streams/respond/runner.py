@@ -7,7 +7,7 @@ before the first alert is. `summaries` are read for the event clock only.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -23,6 +23,8 @@ from streams.runner import Role, Work, read_compacted
 from streams.topics import topic_name
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import BlockRule, Command, ListEntry, RuleChange, Summary, decode, encode
+
+T = TypeVar("T")
 
 _log = structlog.get_logger("respond")
 
@@ -54,11 +56,14 @@ class RespondRole(Role):
             return
         respond = Respond(self._settings, self._plan)
         for key, value in (await read_compacted(self._settings, self._lists)).items():
-            respond.listed(key.decode(), decode(value, ListEntry), 0)
-        for value in (await read_compacted(self._settings, self._rules)).values():
-            rule = decode(value, BlockRule)
-            respond.restore(rule)
-            self._clock.observe(rule.issued_at)
+            entry = _readable(self._lists, key, value, ListEntry)
+            if entry is not None:
+                respond.listed(key.decode(), entry, 0)
+        for key, value in (await read_compacted(self._settings, self._rules)).items():
+            rule = _readable(self._rules, key, value, BlockRule)
+            if rule is not None:
+                respond.restore(rule)
+                self._clock.observe(rule.issued_at)
         self._respond = respond
 
     def open(self, partition: TopicPartition) -> Work:
@@ -120,6 +125,9 @@ class RespondRole(Role):
 
     def _sent(self, respond: Respond, changes: Iterable[RuleChange]) -> list[Outgoing]:
         changes = list(changes)
+        while respond.refused:
+            refusal = respond.refused.popleft()
+            _log.info("no rule", guard=refusal.guard, why=refusal.message, alert_id=refusal.subject_id)
         if changes:
             self._metrics.responded(changes, respond.rules)
         return [self._record(change) for change in changes]
@@ -129,3 +137,13 @@ class RespondRole(Role):
         headers = (("at", str(change.at).encode()), ("why", change.why.encode()))
         value = None if change.rule is None else encode(change.rule)
         return Outgoing(self._rules, change.rule_id.encode(), value, headers=headers)
+
+
+def _readable(topic: str, key: bytes, value: bytes, type_: type[T]) -> T | None:
+    """``value`` as a ``type_``; None, and a line in the log, where it is not one."""
+    try:
+        key.decode()
+        return decode(value, type_)
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        _log.error("a record cannot be read and is passed over", topic=topic, key=key, error=str(error))
+        return None

@@ -235,6 +235,6 @@ def test_a_writer_that_broke_takes_nothing_and_says_so(
     writer = writer_on(store).start()
     writer.put(rows(1))
     assert not writer.flush(30)
-    assert not writer.close(0)
+    assert not writer.close(30)
     assert "has ended" in writer.last_error
     assert not writer.put(rows(2), timeout=0)

@@ -28,7 +28,7 @@ from detectors.kernels import inlined, kernel, mix2
 from detectors.shape import BURST_BLOCK, BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, UNALLOCATED
 from detectors.signals import CONTACT, CONTACTS, FAILED, SIGNAL, TALKED, UNWANTED, Output, new_spoken, speak
 from detectors.subjects import Table, find, new_table, touch
-from detectors.sums import group_sums
+from detectors.sums import group_sums, new_sums
 from detectors.windows import (
     SHORT_TALK_MS,
     acquaint,
@@ -349,4 +349,4 @@ def warm_fold() -> None:
     state = new_state(settings.model_copy(update={"detect": small}))
     columns, output = columns_of(batch), new_output(batch.num_rows)
     fold(columns, 0, state, parameters_of(settings), output)
-    group_sums(columns, columns.from_network, output.counted)
+    group_sums(columns, columns.from_network, output.counted, new_sums(batch.num_rows))

@@ -75,24 +75,22 @@ def _use_cache() -> bool:
 CACHED = _use_cache()
 
 
+_OPTIONS = {"nogil": True, "fastmath": False, "error_model": "numpy", "_nrt": False}
+"""``_nrt`` False: no reference counts on the arrays a kernel is given. They cost several times the work
+itself where arrays come as named tuples through several functions. A kernel therefore makes no array."""
+
+
 def kernel(function: F) -> F:
     """Compile ``function`` on its first call. Typed as the function it wraps."""
-    return cast(F, numba.njit(cache=CACHED, nogil=True, fastmath=False, error_model="numpy")(function))
+    return cast(F, numba.njit(cache=CACHED, **_OPTIONS)(function))
 
 
-def lean_kernel(function: F) -> F:
-    """As `kernel`, for one that makes no array: without reference counts on the arrays it is given.
-
-    They cost more than the work itself where arrays come as named tuples through several functions
-    (`detectors.numbering.read_all`: 1.0 µs a number with them, 0.25 µs without). Functions called inherit it.
-    """
-    compiled = numba.njit(cache=CACHED, nogil=True, fastmath=False, error_model="numpy", _nrt=False)(function)
-    return cast(F, compiled)
+lean_kernel = kernel
 
 
 def inlined(function: F) -> F:
     """As `kernel`, for a helper that is only called from kernels: nothing of its own is cached."""
-    return cast(F, numba.njit(cache=False, nogil=True, fastmath=False, error_model="numpy")(function))
+    return cast(F, numba.njit(cache=False, **_OPTIONS)(function))
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -101,7 +101,9 @@ class Detect:
     ) -> Summary:
         to_network = batch.column("to_network")
         indices = aligned(to_network.indices.to_numpy(zero_copy_only=True))
-        first, counts, callees = sums.group_sums(columns, indices, output.counted)
+        room = sums.new_sums(batch.num_rows)
+        groups = sums.group_sums(columns, indices, output.counted, room)
+        first, counts, callees = room.first[:groups], room.sums[:groups], room.callees[:groups]
         trunks = batch.column("trunk").dictionary.to_pylist()
         senders = batch.column("from_network").dictionary.to_pylist()
         receivers = to_network.dictionary.to_pylist()

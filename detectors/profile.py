@@ -15,7 +15,6 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from river.anomaly import HalfSpaceTrees
 from river.drift import ADWIN
@@ -34,14 +33,22 @@ SATURATED_ZEROS = 4
 SCALE_DEVIATIONS = 6.0
 """A feature this many deviations above its baseline is 1 for the forest, as many below is 0."""
 
+FURTHEST = "furthest_deviation"
+
 NAMED_NETWORKS = 16
 PUBLISH_SECONDS = 10
 """A growing alert has a new version at most this often, unless its kind or severity changes."""
 
+DRIFT_CLOCK = 8
+"""ADWIN looks for a change every so many pools."""
+DRIFT_POOLS = 30
+"""A changed level is known after so many pools."""
+
 SEED = 608
 
 
-class Feature(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Feature:
     name: str
     log: bool
     """Compared as a ratio (natural logarithm) rather than as a difference."""
@@ -57,7 +64,8 @@ RING = Feature("mean_ring_ms", True, 0.10, 0.7)
 TALK = Feature("mean_talk_ms", True, 0.15, 1.4)
 CALLEES = Feature("callees_per_attempt", True, 0.05, 0.3)
 FEATURES = (ATTEMPTS, ANSWERED, RING, TALK, CALLEES)
-DRIFT_FEATURES = (ATTEMPTS, ANSWERED, TALK)
+DRIFT_FEATURES = (ANSWERED, RING, TALK)
+"""Not the attempts: they have their daily course, and a step in them is an outlier."""
 ORDER = {feature.name: place for place, feature in enumerate(FEATURES)}
 
 
@@ -143,7 +151,7 @@ class Baseline:
     learnt: int = 0
 
     def deviation(self, feature: Feature, count: int) -> float:
-        return math.sqrt(max(self.variance, feature.floor**2) + feature.noise**2 / count)
+        return math.sqrt(max(self.variance, feature.floor**2 + feature.noise**2 / count))
 
     def learn(self, level: float, weight: float) -> None:
         self.learnt += 1
@@ -151,6 +159,30 @@ class Baseline:
         step = level - self.mean
         self.mean += weight * step
         self.variance = (1 - weight) * (self.variance + weight * step * step)
+
+
+@dataclass(slots=True)
+class DriftWatch:
+    """A feature's level of late against the one it has long had."""
+
+    recent: ADWIN
+    usual: Baseline = field(default_factory=Baseline)
+    changed: bool = False
+    """ADWIN found a change and has not seen enough of the new level since."""
+
+    def update(self, level: float, weight: float) -> float | None:
+        """The new level where ADWIN had found a change and the new level is now known, else None.
+
+        river's ADWIN starts with an empty window after a detection, so its mean is then that of the new
+        level alone; at the moment of the detection it still holds mostly the old one.
+        """
+        self.recent.update(level)
+        self.usual.learn(level, weight)
+        self.changed |= self.recent.drift_detected
+        if not self.changed or self.recent.drift_detected or self.recent.width < DRIFT_POOLS:
+            return None
+        self.changed = False
+        return float(self.recent.estimation)
 
 
 @dataclass(slots=True)
@@ -211,15 +243,17 @@ class Trunk:
     pool: Sums = field(default_factory=Sums)
     pools: int = 0
     baselines: dict[Feature, Baseline] = field(default_factory=lambda: {f: Baseline() for f in FEATURES})
-    drift: dict[Feature, ADWIN] = field(default_factory=dict)
+    drift: dict[Feature, DriftWatch] = field(default_factory=dict)
     suspect: Episode | None = None
     strikes: int = 0
     held_since: int | None = None
     alert: OpenAlert | None = None
 
-    def relent(self) -> None:
-        """Its last pool was ordinary, or there was none."""
-        self.suspect, self.strikes, self.held_since = None, 0, None
+    def relent(self, strikes: int) -> None:
+        """Takes ``strikes`` back, and with the last one the suspicion."""
+        self.strikes = max(0, self.strikes - strikes)
+        if self.strikes == 0:
+            self.suspect, self.held_since = None, None
 
 
 class TrunkModel:
@@ -271,7 +305,8 @@ class TrunkModel:
             if len(self._trunks) >= self._settings.tracked_trunks:
                 self._evict(second, alerts)
             trunk = self._trunks[name] = Trunk(since=second, start=second)
-            trunk.drift = {f: ADWIN(delta=self._settings.drift_delta) for f in DRIFT_FEATURES}
+            delta = self._settings.drift_delta
+            trunk.drift = {f: DriftWatch(ADWIN(delta=delta, clock=DRIFT_CLOCK)) for f in DRIFT_FEATURES}
         self._trunks.move_to_end(name)
         return trunk
 
@@ -287,7 +322,7 @@ class TrunkModel:
         longest = self._settings.pool_seconds
         if second - trunk.start >= longest:
             if trunk.pool == Sums():
-                trunk.relent()
+                trunk.relent(trunk.strikes)
             else:
                 self._end_pool(name, trunk, trunk.start + longest, alerts)
             trunk.start = second
@@ -302,7 +337,8 @@ class TrunkModel:
         mature = trunk.pools > self._settings.grace_pools and end - trunk.since > self._settings.grace_seconds
         full = sums.attempts >= self._settings.min_attempts
         notable = self._notable(trunk, found, moved) if mature and full and self._exceeds(score) else {}
-        drifted = self._watch_drift(trunk, found, mature)
+        learning = not notable or self._held_too_long(trunk, end)
+        drifted = self._watch_drift(trunk, found, mature, end - start) if learning else {}
 
         if notable or drifted:
             episode = Episode(
@@ -318,8 +354,8 @@ class TrunkModel:
             )
             self._suspect(name, trunk, episode, alerts)
         if not notable:
-            trunk.relent()
-        if not notable or self._held_too_long(trunk, end):
+            trunk.relent(1)
+        if learning:
             self._learn(trunk, found, vector, score, end - start)
 
     def _relate(
@@ -327,7 +363,8 @@ class TrunkModel:
     ) -> tuple[dict[str, float], dict[Feature, float]]:
         """The forest's vector, each in [0, 1], and how many deviations each feature is off its baseline.
 
-        A feature that is unknown, or has no baseline yet, is 0.5: typical.
+        A feature that is unknown, or has no baseline yet, is 0.5: typical. The largest deviation is a
+        coordinate of its own, because half-space trees hardly see a point that is far out in one only.
         """
         vector, moved = {}, {}
         for feature in FEATURES:
@@ -338,6 +375,7 @@ class TrunkModel:
                 off = min(max(off, -SCALE_DEVIATIONS), SCALE_DEVIATIONS)
                 moved[feature] = off
             vector[feature.name] = 0.5 + off / (2 * SCALE_DEVIATIONS)
+        vector[FURTHEST] = max(map(abs, moved.values()), default=0.0) / SCALE_DEVIATIONS
         return vector, moved
 
     def _notable(
@@ -369,7 +407,7 @@ class TrunkModel:
             trunk.suspect = episode
         else:
             trunk.suspect.absorb(episode)
-        trunk.strikes += 1
+        trunk.strikes = min(trunk.strikes + 1, self._settings.confirm_pools)
         if trunk.held_since is None:
             trunk.held_since = episode.first
         if trunk.strikes >= self._settings.confirm_pools or episode.drifted:
@@ -416,20 +454,20 @@ class TrunkModel:
                 self._scored += 1
 
     def _watch_drift(
-        self, trunk: Trunk, found: dict[Feature, Value], mature: bool
+        self, trunk: Trunk, found: dict[Feature, Value], mature: bool, seconds: int
     ) -> dict[Feature, tuple[float, float]]:
-        """Features whose level ADWIN finds changed by enough to matter: before and after, natural units."""
+        """Features whose level ADWIN finds changed, by enough to matter: before and after, natural units."""
         drifted = {}
-        for feature, window in trunk.drift.items():
+        weight = 1 - 0.5 ** (seconds / self._settings.drift_half_life_seconds)
+        for feature, watch in trunk.drift.items():
             value = found.get(feature)
             if value is None:
                 continue
-            before = window.estimation
-            window.update(value.level(feature))
-            change = window.estimation - before
-            fewer = feature is ATTEMPTS and change < 0
-            if window.drift_detected and mature and not fewer and self._matters(feature, change):
-                drifted[feature] = (_natural(feature, before), _natural(feature, window.estimation))
+            after = watch.update(value.level(feature), weight)
+            before = watch.usual.mean
+            if after is not None and mature and self._matters(feature, after - before):
+                drifted[feature] = (_natural(feature, before), _natural(feature, after))
+                watch.usual.mean = after
         return drifted
 
 

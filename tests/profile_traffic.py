@@ -25,6 +25,8 @@ class Habit:
     ring_ms: float = 14_000
     talk_ms: float = 90_000
     diurnal: bool = False
+    wobble: float = 0.0
+    """Deviation of the slow wandering of the rate's logarithm, beyond chance; a fifth of it in the ratio."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Traffic:
 
     def __post_init__(self) -> None:
         self._random = np.random.default_rng(self.seed)
+        self._wandered: dict[str, tuple[float, float]] = dict.fromkeys(self.habits, (0.0, 0.0))
 
     def rows(self, second: int) -> list[SummaryRow]:
         found = []
@@ -77,19 +80,15 @@ class Traffic:
             yield Summary(0, second, (second + lag) * 1000 + 999, self.rows(second))
 
     def _row(self, second: int, trunk: str, habit: Habit) -> SummaryRow:
-        scale = by_hour(second) if habit.diurnal else 1.0
-        parts = [
-            (
-                habit.rate * scale,
-                self._answered(second, trunk, habit),
-                habit.ring_ms,
-                habit.talk_ms,
-                10_000_000,
-            )
+        rate, ratio = self._wander(trunk, habit)
+        usual = self._answered(second, trunk, habit) + ratio
+        rate *= habit.rate * (by_hour(second) if habit.diurnal else 1.0)
+        parts = [(rate, min(max(usual, 0.01), 0.99), habit.ring_ms, habit.talk_ms, 10_000_000)]
+        parts += [
+            (change.rate, change.answered, change.ring_ms, change.talk_ms, change.callees)
+            for change in self.changes
+            if change.trunk == trunk and change.start <= second < change.start + change.seconds
         ]
-        for change in self.changes:
-            if change.trunk == trunk and change.start <= second < change.start + change.seconds:
-                parts.append((change.rate, change.answered, change.ring_ms, change.talk_ms, change.callees))
         sums = np.zeros(6, dtype=np.int64)
         bitmap = 0
         for part in parts:
@@ -111,6 +110,16 @@ class Traffic:
             talk_ms=talk_ms,
             callees=f"{bitmap:064x}",
         )
+
+    def _wander(self, trunk: str, habit: Habit) -> tuple[float, float]:
+        """Factor of the rate and shift of the ratio: two first-order walks that forget in five minutes."""
+        keep = math.exp(-1 / 300)
+        steps = self._random.normal(0, math.sqrt(1 - keep * keep), 2)
+        rate, ratio = (
+            keep * was + float(step) for was, step in zip(self._wandered[trunk], steps, strict=True)
+        )
+        self._wandered[trunk] = (rate, ratio)
+        return math.exp(habit.wobble * rate), habit.wobble / 5 * ratio
 
     def _answered(self, second: int, trunk: str, habit: Habit) -> float:
         for change in self.changes:

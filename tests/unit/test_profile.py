@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
+import random
 from collections.abc import Iterable
+from functools import cache
 
+import msgspec
 import pytest
 
 from config.settings import ProfileSettings, Settings
-from detectors.alert import Alert
-from streams.profile.step import Profile
-from streams.wire.records import Summary
+from detectors.alert import Alert, content_id
+from detectors.profile import BITMAP_BITS, distinct
+from streams.profile.step import Profile, lookback_ms
+from streams.wire.records import Summary, SummaryRow
 from tests.profile_traffic import START, Change, Habit, Traffic
 
-HABITS = {"CM-CU-01": Habit(40), "CM-CU-02": Habit(12, answered=0.45), "CM-CU-03": Habit(3, answered=0.6)}
+BUSY, MIDDLING, SMALL = "CM-CU-01", "CM-CU-02", "CM-CU-03"
+HABITS = {BUSY: Habit(40), MIDDLING: Habit(12, answered=0.45), SMALL: Habit(3, answered=0.6)}
+AT = START + 1200
+SURGE = Change(MIDDLING, AT, 120, rate=60)
 
 
 def fed(summaries: Iterable[Summary], settings: Settings | None = None) -> list[Alert]:
@@ -20,40 +28,263 @@ def fed(summaries: Iterable[Summary], settings: Settings | None = None) -> list[
     return [alert for summary in summaries for alert in profile(summary)]
 
 
-def hour(*changes: Change, seed: int = 1) -> list[Summary]:
-    return list(Traffic(HABITS, seed, list(changes)).summaries(range(START, START + 3000)))
+@cache
+def traffic(*changes: Change, seed: int = 1, seconds: int = 1800) -> list[Summary]:
+    return list(Traffic(HABITS, seed, list(changes)).summaries(range(START, START + seconds)))
 
 
-def latest(alerts: list[Alert]) -> dict[str, Alert]:
-    return {alert.alert_id: alert for alert in alerts}
+@cache
+def surge() -> list[Alert]:
+    return fed(traffic(SURGE))
+
+
+def profiled(**changes: object) -> Settings:
+    return Settings(profile=ProfileSettings.model_validate(changes))
+
+
+def without(summaries: Iterable[Summary], trunk: str, seconds: range) -> list[Summary]:
+    return [
+        msgspec.structs.replace(s, rows=[r for r in s.rows if r.trunk != trunk or r.second not in seconds])
+        for s in summaries
+    ]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_ordinary_traffic_gives_no_alert(seed: int) -> None:
-    assert fed(hour(seed=seed)) == []
+    assert fed(traffic(seed=seed)) == []
+
+
+def test_the_course_of_a_day_gives_no_alert() -> None:
+    """The two hours before the morning's peak, in which traffic grows sixfold."""
+    habits = {
+        "T1": Habit(20, diurnal=True, wobble=0.15),
+        "T2": Habit(4, answered=0.4, diurnal=True, wobble=0.15),
+    }
+    morning = range(START + 16 * 3600, START + 18 * 3600)
+    assert fed(Traffic(habits, 1).summaries(morning)) == []
+
+
+def test_nothing_at_all_gives_no_alert() -> None:
+    assert fed(Summary(0, second, (START + second) * 1000, []) for second in range(100)) == []
 
 
 def test_a_surge_of_short_unanswered_calls_alerts_within_seconds() -> None:
-    at = START + 1800
-    alerts = fed(hour(Change("CM-CU-02", at, 60, rate=60)))
-    first = alerts[0]
-    assert {alert.subject.value for alert in alerts} == {"CM-CU-02"}
-    assert first.severity == "medium"
-    assert first.kind == "outlier"
-    assert first.last_seen < (at + 5) * 1000
-    assert first.evidence[0].feature == "attempts_per_second"
-    assert sum(e.weight for e in first.evidence) == pytest.approx(1, abs=1e-3)
-    assert first.proposals == []
+    first = surge()[0]
+    assert {alert.subject.value for alert in surge()} == {MIDDLING}
+    assert (first.severity, first.kind, first.detector) == ("medium", "outlier", "profile")
+    assert first.first_seen >= (AT - 3) * 1000
+    assert first.last_seen < (AT + 3) * 1000
+    assert (first.networks, first.trunks, first.proposals) == (["CM", "CU"], [MIDDLING], [])
+    assert 0 < first.score <= 1
 
 
-def test_the_versions_of_an_alert_grow() -> None:
-    alerts = fed(hour(Change("CM-CU-02", START + 1800, 120, rate=60)))
-    assert len(latest(alerts)) == 1
-    assert [alert.version for alert in alerts] == list(range(1, len(alerts) + 1))
-    assert sorted(alert.calls for alert in alerts) == [alert.calls for alert in alerts]
-    assert alerts[-1].calls == pytest.approx(120 * 72, rel=0.05)
+def test_the_evidence_says_what_moved_by_how_much() -> None:
+    evidence = {e.feature: e for e in surge()[-1].evidence}
+    attempts = evidence["attempts_per_second"]
+    assert attempts.actual == pytest.approx(72, rel=0.1)
+    assert attempts.typical == pytest.approx(12, rel=0.2)
+    ratio = evidence["answer_seizure_ratio"]
+    assert ratio.actual == pytest.approx((12 * 0.45 + 60 * 0.02) / 72, abs=0.04)
+    assert ratio.typical == pytest.approx(0.45, abs=0.05)
+    assert sum(e.weight for e in evidence.values()) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_message_is_one_sentence_with_both_figures_and_what_to_do() -> None:
+    message = surge()[-1].message
+    assert message.startswith(f"Trunk {MIDDLING} has ")
+    assert "x its usual attempts" in message
+    assert "(usual 4" in message
+    assert "ask the sending network what changed." in message
+    assert message.count(". ") == 0
+
+
+def test_the_versions_of_an_alert_grow_and_keep_their_id() -> None:
+    versions = surge()
+    assert len({alert.alert_id for alert in versions}) == 1
+    assert [alert.version for alert in versions] == list(range(1, len(versions) + 1))
+    assert [alert.calls for alert in versions] == sorted(alert.calls for alert in versions)
+    assert versions[-1].calls == pytest.approx(120 * 72, rel=0.05)
+    assert versions[-1].last_seen == pytest.approx((AT + 120) * 1000, abs=2000)
+    assert len(versions) <= 120 / 10 + 2
+
+
+def test_the_id_is_of_the_trunk_the_aligned_window_and_the_settings() -> None:
+    alert = surge()[0]
+    config_hash = content_id(ProfileSettings().model_dump())[:16]
+    assert alert.config_hash == config_hash
+    assert (alert.window.start, alert.window.end) == (AT * 1000, (AT + 600) * 1000)
+    assert alert.alert_id == content_id(["profile", "trunk", MIDDLING, AT * 1000, config_hash])
+
+
+def test_an_attack_over_a_window_boundary_is_one_alert_a_window() -> None:
+    alerts = fed(traffic(Change(MIDDLING, AT + 540, 120, rate=60), seconds=2000))
+    assert sorted({alert.window.start for alert in alerts}) == [AT * 1000, (AT + 600) * 1000]
+    assert len({alert.alert_id for alert in alerts}) == 2
+
+
+def test_more_of_the_same_calls_alone_is_a_low_alert() -> None:
+    like_usual = Change(BUSY, AT, 60, rate=160, answered=0.55, ring_ms=14_000, talk_ms=90_000, callees=10**7)
+    alerts = fed(traffic(like_usual))
+    assert {(alert.subject.value, alert.severity) for alert in alerts} == {(BUSY, "low")}
+
+
+def test_less_traffic_than_usual_is_no_alert() -> None:
+    assert fed(without(traffic(), BUSY, range(AT, AT + 300))) == []
+
+
+def test_a_silence_is_not_learnt() -> None:
+    ordinary = traffic(seed=2, seconds=2400)
+    assert fed(without(ordinary, MIDDLING, range(START + 900, START + 1900))) == []
+
+
+def test_a_trunk_never_seen_before_earns_its_baseline_first() -> None:
+    stranger = Change("CM-CU-99", AT, 120, rate=200)
+    habits = {**HABITS, "CM-CU-99": Habit(0.0)}
+    assert fed(Traffic(habits, 1, [stranger]).summaries(range(START, START + 1500))) == []
+
+
+def test_a_lasting_change_of_the_answer_seizure_ratio_is_a_drift() -> None:
+    changed = Change(MIDDLING, AT, 10**6, usual_answered=0.2)
+    alerts = fed(traffic(changed, seconds=1900))
+    drifts = [alert for alert in alerts if alert.kind == "drift"]
+    assert {(a.subject.value, a.severity) for a in drifts} == {(MIDDLING, "low")}
+    evidence = drifts[0].evidence[0]
+    assert evidence.feature == "answer_seizure_ratio"
+    assert evidence.typical == pytest.approx(0.45, abs=0.05)
+    assert evidence.actual == pytest.approx(0.2, abs=0.05)
+    assert "now has an answer-seizure ratio" in drifts[0].message
+
+
+def test_a_level_that_stays_is_learnt_in_the_end() -> None:
+    alerts = fed(traffic(Change(MIDDLING, AT, 2400, rate=60), seconds=3600), profiled(hold_seconds=120))
+    assert max(alert.last_seen for alert in alerts if alert.kind == "outlier") < (AT + 1200) * 1000
+
+
+def test_a_summary_folded_in_before_changes_nothing() -> None:
+    twice = [summary for summary in traffic(SURGE) for _ in range(2)]
+    assert fed(twice) == surge()
+
+
+def test_a_row_of_a_judged_second_is_counted_and_left_out() -> None:
+    profile = Profile(Settings())
+    row = traffic()[0].rows[0]
+    profile(Summary(0, 0, (row.second + 10) * 1000, []))
+    assert profile(Summary(1, 0, row.second * 1000 + 999, [row])) == []
+    assert (profile.late, profile.trunks) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"attempts": -1},
+        {"answered": 10**6},
+        {"rings": 10**6},
+        {"talk_ms": 1 << 63},
+        {"callees": "not hex"},
+        {"callees": "f" * 65},
+        {"callees": "-1"},
+        {"second": START + 1},
+    ],
+)
+def test_a_row_that_contradicts_itself_is_counted_and_left_out(wrong: dict[str, object]) -> None:
+    profile = Profile(Settings())
+    row = msgspec.structs.replace(traffic()[0].rows[0], **wrong)
+    profile(Summary(0, 0, START * 1000 + 999, [row]))
+    profile(Summary(0, 1, (START + 20) * 1000, []))
+    assert (profile.malformed, profile.trunks) == (1, 0)
+
+
+def test_a_row_without_a_trunk_is_nobodys() -> None:
+    profile = Profile(Settings())
+    profile(Summary(0, 0, START * 1000, [msgspec.structs.replace(traffic()[0].rows[0], trunk="")]))
+    profile(Summary(0, 1, (START + 20) * 1000, []))
+    assert (profile.malformed, profile.late, profile.trunks) == (0, 0, 0)
+
+
+def rows(second: int, names: Iterable[str]) -> list[SummaryRow]:
+    usual = traffic()[0].rows[0]
+    return [msgspec.structs.replace(usual, second=second, trunk=name) for name in names]
+
+
+def test_trunks_are_bounded_and_the_longest_silent_goes() -> None:
+    profile = Profile(profiled(tracked_trunks=3))
+    for place, names in enumerate(["ab", "c", "a", "d"]):
+        second = START + place
+        profile(Summary(0, place, second * 1000, rows(second, names)))
+    profile(Summary(0, 9, (START + 60) * 1000, []))
+    assert profile.trunks == 3
+    assert profile.evicted == 1
+    (model,) = profile._models.values()
+    assert list(model._trunks) == ["c", "a", "d"]
+
+
+def test_trunks_of_one_second_are_bounded() -> None:
+    profile = Profile(profiled(tracked_trunks=3))
+    profile(Summary(0, 0, START * 1000, rows(START, "abcdefg")))
+    profile(Summary(0, 1, (START + 60) * 1000, []))
+    assert (profile.crowded, profile.trunks) == (4, 3)
+
+
+def test_open_seconds_are_bounded_by_the_settling_time() -> None:
+    profile = Profile(Settings())
+    most = 0
+    for summary in traffic()[:300]:
+        profile(summary)
+        most = max(most, len(profile._open))
+    assert most == Settings().profile.settle_seconds
+
+
+def test_an_evicted_trunk_says_what_it_had_to_say() -> None:
+    settings = profiled(tracked_trunks=3)
+    stopped = [s for s in traffic(SURGE) if s.newest < (AT + 15) * 1000]
+    profile = Profile(settings)
+    before = [alert for summary in stopped for alert in profile(summary)]
+    second = AT + 16
+    last = [*profile(Summary(0, second, second * 1000, rows(second, "xyz")))]
+    last += profile(Summary(0, second + 1, (second + 7) * 1000, []))
+    assert last[-1].alert_id == before[-1].alert_id
+    assert last[-1].calls > before[-1].calls
 
 
 def test_off_profiles_nothing() -> None:
-    settings = Settings(profile=ProfileSettings(mode="off"))
-    assert fed(hour(Change("CM-CU-02", START + 1800, 60, rate=60)), settings) == []
+    profile = Profile(profiled(mode="off"))
+    assert [alert for summary in traffic(SURGE) for alert in profile(summary)] == []
+    assert profile.trunks == 0
+
+
+def test_the_look_back_covers_two_epochs_and_what_may_be_late() -> None:
+    settings = Settings()
+    assert lookback_ms(settings) == 2 * 2 * 3_600_000 + 5_000 + settings.detect.lateness_ms
+
+
+@pytest.mark.parametrize("callees", [1, 10, 100, 300, 600, 900])
+def test_distinct_callees_are_estimated_within_a_fifth(callees: int) -> None:
+    draw = random.Random(callees)
+    estimates = []
+    for _ in range(50):
+        bitmap = 0
+        for _ in range(callees):
+            bitmap |= 1 << draw.randrange(BITMAP_BITS)
+        estimates.append(distinct(bitmap))
+    known = [estimate for estimate in estimates if estimate is not None]
+    assert len(known) >= 45
+    assert sum(known) / len(known) == pytest.approx(callees, rel=0.05)
+    assert all(estimate == pytest.approx(callees, rel=0.4) for estimate in known)
+
+
+def test_a_saturated_bitmap_estimates_nothing() -> None:
+    assert distinct((1 << BITMAP_BITS) - 1) is None
+    assert distinct(0) == 0
+
+
+def test_traffic_is_what_the_habits_say() -> None:
+    """The tests' own traffic: its means are those of the habit it is drawn from."""
+    found = [row for summary in traffic() for row in summary.rows if row.trunk == BUSY]
+    ends = sum(row.ends for row in found)
+    habit = dataclasses.asdict(HABITS[BUSY])
+    assert sum(row.attempts for row in found) / len(found) == pytest.approx(habit["rate"], rel=0.05)
+    assert sum(row.answered for row in found) / ends == pytest.approx(habit["answered"], rel=0.05)
+    assert sum(row.ring_ms for row in found) / ends == pytest.approx(habit["ring_ms"], rel=0.05)
+    assert sum(row.talk_ms for row in found) / sum(row.answered for row in found) == pytest.approx(
+        habit["talk_ms"], rel=0.1
+    )

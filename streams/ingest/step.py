@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Sequence
-from operator import attrgetter, le
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 
 import msgspec
 import pyarrow as pa
@@ -35,7 +35,7 @@ GROUP_RECORDS = 512
 """Messages looked at together; if one of them is not one event in order, all are looked at one by one."""
 
 _CONTROL_ESCAPE = re.compile(rb"\\(?:[bfnrt]|u00[01])")
-_time_of = attrgetter("time")
+_NOT_PLAIN = (b"[", b"\\", b"\n")
 _ARRAY, _NEWLINE = b"[\n"
 
 
@@ -116,16 +116,14 @@ class Ingest:
         values = [record.value for record in records]
         if not all(values) or sum(map(len, values)) > self._whole_bytes:
             return None
-        joined = b"\n".join(values)
-        if b"[" in joined or b"\\" in joined or joined.count(b"\n") >= len(values):
-            return None
-        if joined.count(b"{") != len(values):
+        joined = b"".join(values)
+        if any(letter in joined for letter in _NOT_PLAIN) or joined.count(b"{") != len(values):
             return None
         try:
             events = list(map(self._decode, values))
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
-        return events if all(map(le, map(_time_of, events), map(self._latest, records))) else None
+        return events if self._in_time(events, records) else None
 
     def _whole(self, record: SourceRecord) -> list[CallEvent] | None:
         """The events of a message that plainly is an array or lines of them in order, else None.
@@ -147,8 +145,14 @@ class Ingest:
             return None
         flat = value.find(b"[", 1) < 0 and value.count(b"{") == len(events)
         apart = array or value.count(b"\n") + (value[-1] != _NEWLINE) == len(events)
-        in_time = max(map(_time_of, events)) <= self._latest(record)
-        return events if flat and apart and in_time else None
+        return events if flat and apart and self._in_time(events, repeat(record)) else None
+
+    def _in_time(self, events: Iterable[CallEvent], records: Iterable[SourceRecord]) -> bool:
+        ahead = self._limits.max_ahead_ms
+        return all(
+            record.timestamp is None or event.time <= record.timestamp + ahead
+            for event, record in zip(events, records, strict=False)
+        )
 
     def _latest(self, record: SourceRecord) -> int:
         return NO_LATEST if record.timestamp is None else record.timestamp + self._limits.max_ahead_ms

@@ -21,7 +21,7 @@ from streams.simulate.numbers import (
     spell,
 )
 from streams.simulate.population import in_sorted
-from streams.simulate.scenario import KINDS, MINUTE, AttackSpec, Campaign
+from streams.simulate.scenario import KINDS, MINUTE, Campaign
 from streams.simulate.world import World
 
 CAMPAIGNS_IN_TWENTY_MINUTES = 3
@@ -353,4 +353,3 @@ _DRAWERS: dict[str, Callable[[_Campaign], _Drawn]] = {
     "behaviour": _behaviour,
     "profile": _profile,
 }
-__all__ = ["AttackSpec", "Attacks"]

@@ -34,9 +34,6 @@ SIP_CODE = np.array([200, 480, 486, 603, 480, 500, 404, 487, 503])
 _RELEASED_BY = np.array([0, NETWORK, CALLEE, CALLEE, NETWORK, NETWORK, NETWORK, CALLER, NETWORK])
 """By outcome; who ends an answered call is drawn."""
 
-PERSON = 0
-"""In ``presentation`` and ``roaming``: nothing signalled."""
-
 
 @dataclass
 class Calls:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -68,7 +68,6 @@ class Scenario:
     duplicates: float = 0.001
     disordered: float = 0.01
     disorder_ms: int = 2_000
-    home_country: int = field(default=86, init=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.minutes <= 60 * 24 * 366:

@@ -35,8 +35,8 @@ bench: $(INSTALLED) ## every measurement in bench/, results in bench/results
 generate: $(INSTALLED) ## the files made from the settings: config/ringfence.yaml, docs/settings.md
 	@$(BIN)/ringfence config reference --write
 
-lock: ## requirements.lock anew from pyproject.toml (needs uv; UV=path/to/uv)
-	@$(or $(UV),uv) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+lock: ## requirements.lock from pyproject.toml; needs uv; ARGS=--upgrade for newer versions
+	@$(or $(UV),uv) pip compile --quiet $(ARGS) --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --extra dev pyproject.toml -o requirements.lock
 	@! grep -n '://' requirements.lock
 

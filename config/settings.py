@@ -54,7 +54,7 @@ class DetectSettings(Section):
     tracked_numbers: Positive = Field(
         1 << 17, description="subjects a partition keeps per table, callers and callees each (296 bytes each)"
     )
-    tracked_blocks: Positive = Field(1 << 15, description="number blocks a partition keeps (296 bytes each)")
+    tracked_blocks: Positive = Field(1 << 16, description="number blocks a partition keeps (296 bytes each)")
     remembered_events: Positive = Field(
         1 << 20, description="event ids a partition remembers for de-duplication (24 bytes each)"
     )
@@ -102,6 +102,12 @@ class BurstSettings(Section):
     ordinary_talked: Share = Field(
         0.35, gt=0, lt=1, description="the same for the worst ordinary heavy caller, a call centre"
     )
+    abusive_invalid: Share = Field(
+        0.1, gt=0, lt=1, description="share of calls to numbers that do not exist, for a burst dialler"
+    )
+    ordinary_invalid: Share = Field(
+        0.02, gt=0, lt=1, description="the same for an ordinary caller with an old list"
+    )
     odds: Annotated[float, Field(gt=1)] = Field(
         1_000.0, description="odds for abuse at which an alert is high and a rule is proposed"
     )
@@ -115,6 +121,11 @@ class BurstSettings(Section):
             raise ValueError(
                 f"abusive_talked is {self.abusive_talked}; expected less than ordinary_talked "
                 f"({self.ordinary_talked})"
+            )
+        if self.abusive_invalid <= self.ordinary_invalid:
+            raise ValueError(
+                f"abusive_invalid is {self.abusive_invalid}; expected more than ordinary_invalid "
+                f"({self.ordinary_invalid})"
             )
         return self
 
@@ -187,7 +198,7 @@ class ProfileSettings(Section):
     half_life_seconds: Positive = Field(600, description="half-life of a trunk's own baseline")
     grace_pools: Positive = Field(60, description="pools a new trunk is learnt from before it is judged")
     grace_seconds: Positive = Field(300, description="time a new trunk is learnt from before it is judged")
-    trees: Positive = Field(25, description="half-space trees in the forest")
+    trees: Positive = Field(10, description="half-space trees in the forest")
     tree_height: Annotated[int, Field(ge=1, le=12)] = Field(8, description="levels of a half-space tree")
     forest_vectors: Positive = Field(256, description="vectors the forest's reference window holds")
     threshold_vectors: Positive = Field(2_048, description="recent scores the threshold is learnt from")

@@ -5,7 +5,9 @@ attempts: redials of one callee are no burst), and outcome. The outcome is a seq
 test (Wald 1945) over the calls of the last ten minutes that are not young (``detectors.windows``): with ``a``
 the share of an abusive caller's calls that become talk and ``o`` that of the worst ordinary heavy caller, a
 call without talk adds ``ln((1 - a) / (1 - o))`` to the log-odds and one with talk, or pending, ``ln(a / o)``
-(below 0). Two things lower them:
+(below 0).
+Calls to numbers that do not exist, which people and well-kept lists seldom dial, raise them in the same way,
+at most 5. Two things lower them:
 
 - *habit*: the same sum over the day, where it is below 0, at most 10: a number whose calls are ordinarily
   answered needs that much more evidence;
@@ -15,8 +17,10 @@ Below -2 nothing is said; a suspect rate without enough outcomes is medium, with
 the configured odds it is high, with the number as the proposal. Where the network loses at least half of the
 calls (an outage), nothing is said of anybody.
 
-A block is a subject where several of its numbers take part, and is proposed only where practically all of
-its last hour was bad and nobody ordinary was heard of there during the day.
+A block is a subject for what its numbers do below the gate: a number counts there until its eighth call
+within ten minutes, then it is a subject itself. It is proposed, on the trunk of most of these calls, only
+where practically all of its last hour was bad and nobody ordinary was heard of there during the day: no talk
+before that hour, and nobody who called one of its numbers and talked.
 
 The second pattern is the prefix probe of toll-fraud scanners: one caller tries the same subscriber number
 (its last nine digits) behind several dialling prefixes within ten minutes, and none is answered. The state
@@ -26,6 +30,7 @@ is in the caller's row: ``own[0]`` the number tried and when that began, ``own[1
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,6 +71,7 @@ FEATURES = (
     Feature("habit", "log-odds", "for abuse, of the day, at most 0", 0),
     Feature("reciprocity", "log-odds", "for abuse, of being called, at most 0", 0),
     Feature("numbers", "numbers", "distinct numbers of the block that called in the last two hours", 1),
+    Feature("misdialled", "log-odds", "for abuse, of calls to numbers that do not exist, at least 0", 0),
     Feature("span", "digits", "10 000 times the lowest, plus the highest last four digits of the block", 0),
 )
 
@@ -84,8 +90,12 @@ FRAUD_IN_SHARE = 0.05
 users 48 % (research on labelled Chinese call records)."""
 CRITICAL_RATE = 10.0
 """Times the gate from which a certain burst is critical."""
-ORDINARY_IN_BLOCK = 2
-"""Calls with talk that a block may have had during the day, before the last hour, and still be proposed."""
+MISDIALLED_LIMIT = 5.0
+LIGHT_CALLS = 8
+"""Calls of a number within ten minutes up to which they count for its block."""
+ORDINARY_IN_BLOCK = 2.0
+"""Calls with talk, by the block before the last hour or to it, that it may have had today or yesterday and
+still be proposed."""
 PROBE_SECONDS = 600
 
 
@@ -105,12 +115,17 @@ class BurstParameters(NamedTuple):
     """Log-odds that a call without talk adds."""
     talked: float
     """Log-odds that a call with talk adds; below 0."""
+    invalid: float
+    """Log-odds that a call to a number which does not exist adds."""
+    valid: float
+    """Log-odds that any other call adds; below 0."""
     threshold: float
     probe_prefixes: int
 
 
 def parameters_of(settings: BurstSettings) -> BurstParameters:
     a, o = settings.abusive_talked, settings.ordinary_talked
+    ai, oi = settings.abusive_invalid, settings.ordinary_invalid
     return BurstParameters(
         on=settings.mode != "off",
         calls_10s=float(settings.calls_10s),
@@ -124,6 +139,8 @@ def parameters_of(settings: BurstSettings) -> BurstParameters:
         min_ends=float(settings.min_ends),
         unwanted=math.log((1 - a) / (1 - o)),
         talked=math.log(a / o),
+        invalid=math.log(ai / oi),
+        valid=math.log((1 - ai) / (1 - oi)),
         threshold=math.log(settings.odds),
         probe_prefixes=settings.probe_prefixes,
     )
@@ -156,12 +173,15 @@ def look(row: Any, inbound: Any, factor: Any, p: Any, f: Any) -> Any:
     habit = min(max(habit, HABIT_LIMIT), 0.0)
     share = inbound / max(inbound + day, 1.0)
     reciprocity = min(max((FRAUD_IN_SHARE - share) * RECIPROCITY_SLOPE, RECIPROCITY_LIMIT), 0.0)
-    odds = outcome + habit + reciprocity
+    invalid = min(np.float64(total(row.invalid)), calls)
+    misdialled = min(max(invalid * p.invalid + (calls - invalid) * p.valid, 0.0), MISDIALLED_LIMIT)
+    odds = outcome + misdialled + habit + reciprocity
     if odds < QUIET_ODDS:
         return NOTHING
     f[0], f[1], f[2], f[3] = calls_10s, calls_1m, calls, callees
     f[4], f[5], f[6], f[7], f[8] = ends, talked, pending, inbound, day
-    f[9], f[10], f[11], f[12], f[13] = outcome, habit, reciprocity, 1.0, 0.0
+    f[9], f[10], f[11], f[12] = outcome, habit, reciprocity, 1.0
+    f[13], f[14] = misdialled, 0.0
     if ends < p.min_ends or odds < p.threshold:
         return MEDIUM
     if rate >= CRITICAL_RATE and odds >= 2.0 * p.threshold:
@@ -179,11 +199,13 @@ def look_block(row: Any, p: Any, f: Any) -> Any:
     if level == NOTHING:
         return NOTHING
     f[12] = numbers
-    f[13] = np.float64((10_000 - np.int64(row.span[0])) * 10_000 + np.int64(row.span[1]) - 1)
+    f[14] = np.float64((10_000 - np.int64(row.span[0])) * 10_000 + np.int64(row.span[1]) - 1)
     hour_talked = np.float64(total(row.hour_talked))
     if hour_talked > p.block_talked * np.float64(total(row.hour_attempts)):
         return MEDIUM
     if np.float64(total(row.day_talked)) - hour_talked > ORDINARY_IN_BLOCK:
+        return MEDIUM
+    if np.float64(row.circle[0]) + np.float64(row.circle[1]) > ORDINARY_IN_BLOCK:
         return MEDIUM
     return level
 
@@ -216,12 +238,12 @@ def probe_answered(row: Any, tail: Any) -> None:
 
 
 class Burst:
-    """Turns the signals of `look`, `look_block` and `probe` into findings."""
+    """Turns the signals of `look`, `look_block` and `probe` into findings. ``trunks`` names them by hash."""
 
     name = "burst"
 
-    def __init__(self, settings: BurstSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: BurstSettings, trunks: Mapping[int, str]) -> None:
+        self._trunks = trunks
         self._parameters = parameters_of(settings)
 
     def describe(self, signal: Signal, call: Call) -> Finding | None:
@@ -253,9 +275,10 @@ class Burst:
         block = signal.key
         low, high = divmod(int(f["span"]), BLOCK)
         prefix = narrowest_prefix(block * BLOCK + low, block * BLOCK + high)
+        trunk = self._trunks.get(signal.trunk, "")
         proposals: list[Proposal] = []
-        if signal.level >= HIGH:
-            match = Match(caller=f"+{prefix}*", trunk=call.trunk or None)
+        if signal.level >= HIGH and trunk:
+            match = Match(caller=f"+{prefix}*", trunk=trunk)
             proposals = [proposal(match, f["calls_day"], f["numbers"], f["callees_10m"])]
         return Finding(
             subject_type="block",
@@ -265,7 +288,8 @@ class Burst:
             score=_score(f),
             evidence=self._evidence(f, self._parameters.block_factor),
             message=(
-                f"About {f['numbers']:.0f} numbers of block +{block}* {_did(f)} {_outcome(f)}; {_way(call)}."
+                f"About {f['numbers']:.0f} numbers of block +{block}* {_did(f)} {_outcome(f)}; "
+                f"mostly over trunk {trunk or 'unknown'}."
             ),
             proposals=proposals,
         )
@@ -311,13 +335,14 @@ class Burst:
                 (rate[1], f[rate[1]], rate[2] * factor, min(math.log2(1 + rate[0] / factor), 4.0)),
                 ("fan_out", fan_out, 0.5, 2 * fan_out),
                 ("talked_share", f["talked"] / ends, 0.45, f["outcome"]),
+                ("misdialled", f["misdialled"], 0, f["misdialled"]),
                 ("called_back", f["calls_in_day"], 3, 1.0 if f["calls_in_day"] == 0 else 0.0),
             ]
         )
 
 
 def _score(f: dict[str, float]) -> float:
-    odds = f["outcome"] + f["habit"] + f["reciprocity"]
+    odds = f["outcome"] + f["misdialled"] + f["habit"] + f["reciprocity"]
     return round(1 / (1 + math.exp(-min(odds, 30.0))), 4)
 
 

@@ -6,8 +6,8 @@ calls of the last ten minutes that are not young: a call that became talk speaks
 birthday), one that did not for a flood. Where more become talk, or are pending, than a flood explains, the
 line is in use, however many find it busy (a shop at sale time), and no rule is proposed. Where the network
 loses at least half of the calls it is an outage with its redials, and nothing is said. Where at least 80 %
-are answered it is an automatic service (a vote, an alarm centre), and no rule is proposed. Service and
-emergency numbers are no subject.
+are answered it is an automatic service (a vote, an alarm centre), and nothing is said. Service and emergency
+numbers are no subject.
 
 Proposals name the strangers, never the victim's own circle. From a low count of calls on, a callee is
 *watched*: its last 128 attempts are noted with caller, trunk and outcome, and whether the caller is a
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -225,9 +226,9 @@ def look(row: Any, p: Any, f: Any) -> Any:
     f[0], f[1], f[2], f[3] = calls_10s, calls_1m, calls, min(distinct(row.counterparts), calls)
     f[4], f[5], f[6], f[7], f[8], f[9] = ends, talked, pending, habit, day, outcome
     f[10] = np.float64(total(row.answered)) / max(np.float64(total(row.ends)), 1.0)
-    if ends < p.min_ends or outcome < p.threshold:
-        return MEDIUM
-    if f[10] >= AUTOMATIC or talked + pending > IN_USE + p.abusive_talked * ends:
+    if ends >= p.min_ends and f[10] >= AUTOMATIC:
+        return NOTHING
+    if ends < p.min_ends or outcome < p.threshold or talked + pending > IN_USE + p.abusive_talked * ends:
         return MEDIUM
     return HIGH
 
@@ -237,7 +238,7 @@ class Flood:
 
     name = "flood"
 
-    def __init__(self, settings: FloodSettings, trunks: dict[int, str]) -> None:
+    def __init__(self, settings: FloodSettings, trunks: Mapping[int, str]) -> None:
         self._settings = settings
         self._parameters = parameters_of(settings)
         self._trunks = trunks
@@ -380,7 +381,7 @@ class _Contacts:
             for _, callers in self._wide_blocks()
         ]
 
-    def trunks(self, call: Call, names: dict[int, str]) -> list[Proposal]:
+    def trunks(self, call: Call, names: Mapping[int, str]) -> list[Proposal]:
         """Trunks whose calls to the callee are nearly all by strangers that no narrower proposal covers."""
         narrow = set(self._repeaters()) | {caller for _, callers in self._blocks() for caller in callers}
         found = []

@@ -36,10 +36,14 @@ from detectors.windows import (
     advance,
     count_attempt,
     count_failure,
+    count_invalid,
     count_outcome,
+    count_talk_to_block,
     is_failure,
+    is_invalid,
     note_number,
     total,
+    vote_trunk,
 )
 
 SIGNALS = 4_096
@@ -207,6 +211,8 @@ def _count(row: Any, c: Any, i: Any, news: Any, counterpart: Any) -> None:
             count_failure(row, attempted)
         else:
             count_outcome(row, attempted, c.answered[i], c.talk_ms[i])
+            if is_invalid(c.answered[i], c.cause[i], c.sip_code[i]):
+                count_invalid(row, attempted)
 
 
 @inlined
@@ -252,12 +258,12 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
     if attempt:
         note_number(block, time, number)
     advance(block, time)
-    _count(block, c, i, news, c.callee[i])
-    if p.burst.on and not _service(status):
-        f = out.signals[out.used[0]].features
-        level = burst.look_block(block, p.burst, f)
-        if level != NOTHING:
-            speak(out, s.spoken, BURST_BLOCK, block_key, block_key, i, time, attempt, np.int64(f[2]), level)
+    if total(row.attempts) <= burst.LIGHT_CALLS:
+        _count(block, c, i, news, c.callee[i])
+        if attempt:
+            vote_trunk(block, c.trunks[c.trunk[i]])
+        if p.burst.on and not _service(status):
+            _block_burst(block_key, block, i, time, attempt, s, p, out)
     if p.unallocated.on and attempt and unallocated.cannot_exist(status):
         f = out.signals[out.used[0]].features
         level = unallocated.look(row, block, p.unallocated, f)
@@ -265,6 +271,21 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
             few = f[2] <= unallocated.FEW_NUMBERS
             rationed = number if few else block_key
             speak(out, s.spoken, UNALLOCATED, rationed, number, i, time, attempt, 1, level)
+
+
+@inlined
+def _block_burst(key: Any, block: Any, i: Any, time: Any, attempt: Any, s: Any, p: Any, out: Any) -> None:
+    f = out.signals[out.used[0]].features
+    level = burst.look_block(block, p.burst, f)
+    if level == NOTHING:
+        return
+    if speak(out, s.spoken, BURST_BLOCK, key, key, i, time, attempt, np.int64(f[2]), level):
+        out.signals[out.used[0] - 1].trunk = block.trunk
+
+
+@inlined
+def _is_talk(c: Any, i: Any) -> Any:
+    return c.answered[i] == 1 and not 0 <= c.talk_ms[i] <= SHORT_TALK_MS
 
 
 @inlined
@@ -279,9 +300,13 @@ def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
     key = caller_key(c.caller[i], c.caller_status[i], trunk)
     caller = key if key != 0 else c.caller[i]
     _count(row, c, i, news, caller)
-    answered = c.answered[i] == 1
-    if news & 2 and answered and c.talk_ms[i] >= p.flood.length_ms and key != 0:
-        acquaint(row, time, caller)
+    if news & 2 and _is_talk(c, i):
+        if c.talk_ms[i] >= p.flood.length_ms and key != 0:
+            acquaint(row, time, caller)
+        if callee >= 10_000:
+            block = s.blocks.rows[touch(s.blocks, callee // 10_000, now)]
+            advance(block, time)
+            count_talk_to_block(block, time)
     if not p.flood.on or _service(c.callee_status[i]):
         return
     if total(row.attempts) < p.flood.watch:
@@ -296,7 +321,7 @@ def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
     if news & 2:
         if is_failure(c.answered[i], c.cause[i], c.sip_code[i]):
             outcome = FAILED
-        elif answered and not (0 <= c.talk_ms[i] <= SHORT_TALK_MS):
+        elif _is_talk(c, i):
             outcome = TALKED
         else:
             outcome = UNWANTED

@@ -42,6 +42,7 @@ class Signal(NamedTuple):
 
     row: int
     key: int
+    trunk: int
     time: int
     calls: int
     pattern: int

@@ -20,12 +20,13 @@ QUIET_MS = 600_000
 """After this much event time without a signal, the next one opens a new alert."""
 EVERY_MS = 1_000
 
-FEATURES = 14
+FEATURES = 15
 
 SIGNAL = np.dtype(
     [
         ("row", np.int64),
         ("key", np.int64),
+        ("trunk", np.uint64),
         ("time", np.int64),
         ("calls", np.int64),
         ("pattern", np.int32),
@@ -35,8 +36,9 @@ SIGNAL = np.dtype(
         ("features", np.float64, (FEATURES,)),
     ]
 )
-"""``row`` of the batch; ``key`` of the subject's row; ``time`` of the event, ms; ``calls`` since the last
-signal of this subject; ``contacts`` index into `Output.contacts` or -1; ``opened`` 1 for its first."""
+"""``row`` of the batch; ``key`` of the subject's row; ``trunk`` that most of a block's calls came over, or 0;
+``time`` of the event, ms; ``calls`` since the last signal of this subject; ``contacts`` index into
+`Output.contacts` or -1; ``opened`` 1 for its first."""
 
 CONTACT = np.dtype(
     [
@@ -143,6 +145,7 @@ def speak(
     signal = out.signals[out.used[0]]
     signal.row = row
     signal.key = about
+    signal.trunk = np.uint64(0)
     signal.time = time
     signal.calls = told
     signal.pattern = np.int32(pattern)

@@ -91,10 +91,13 @@ def _replace(table: Any, base: Any, now: Any) -> Any:
 def _wipe(row: Any) -> None:
     row.newest = _UNSEEN
     row.first_seen = 0
+    row.trunk = 0
+    row.trunk_votes = 0
     for k in range(2):
         row.circle[k] = 0
         row.own[k] = 0
         row.failed[k] = 0
+        row.invalid[k] = 0
         row.span[k] = 0
     for k in range(10):
         row.attempts[k] = 0

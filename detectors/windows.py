@@ -25,6 +25,7 @@ Words, as used here and in every detector:
 - *attempt*: a call was tried, at its seizure.
 - *end*: its outcome is known **and says something of the people**: a call that the network lost
   (congestion, out of order) is *failed* instead, see `is_failure`.
+- *invalid*: an end because the number called does not exist.
 - *talked*: answered, and longer than 6 s; up to that is a short call, by wholesale convention one that
   nobody wanted.
 - *counterpart*: the callee where the subject calls, the caller where it is called.
@@ -55,6 +56,7 @@ SHORT_TALK_MS = 6_000
 ROW = np.dtype(
     [
         ("newest", np.int64),
+        ("trunk", np.uint64),
         ("circle", np.uint64, (2,)),
         ("own", np.uint64, (2,)),
         ("counterparts", np.uint64, (5,)),
@@ -72,12 +74,15 @@ ROW = np.dtype(
         ("day_attempts", np.uint16, (8,)),
         ("day_talked", np.uint16, (8,)),
         ("failed", np.uint16, (2,)),
+        ("invalid", np.uint16, (2,)),
         ("span", np.uint16, (2,)),
+        ("trunk_votes", np.uint16),
     ],
     align=True,
 )
-"""One subject. ``newest`` ms, ``first_seen`` s since the epoch. ``own`` and ``span`` belong to the table the
-row is in: see `note_number` (blocks) and ``detectors.burst`` (callers). ``failed``: two slots of 10 min."""
+"""One subject. ``newest`` ms, ``first_seen`` s since the epoch; ``failed`` and ``invalid``: two slots of 10
+min. ``own`` belongs to the table the row is in: the prefix probe of a caller, the numbers of a block. Only
+blocks have ``span``, ``trunk`` and ``trunk_votes``, and count talks *to* their numbers in ``circle``."""
 
 FULL = np.uint16(65_535)
 _ONE16 = np.uint16(1)
@@ -98,6 +103,14 @@ def is_failure(answered: Any, cause: Any, sip_code: Any) -> Any:
     if 0 < cause < 64:
         return ((_FAILURE_BITS >> np.uint64(cause)) & np.uint64(1)) == np.uint64(1)
     return cause < 0 and 500 <= sip_code <= 504
+
+
+@inlined
+def is_invalid(answered: Any, cause: Any, sip_code: Any) -> Any:
+    """Whether the number called does not exist: Q.850 cause 1; without a cause, SIP 404, 484 or 604."""
+    if answered == 1:
+        return False
+    return cause == 1 or (cause < 0 and (sip_code == 404 or sip_code == 484 or sip_code == 604))
 
 
 @inlined
@@ -143,6 +156,7 @@ def advance(row: Any, time: Any) -> None:
     _clear(row.hour_attempts, old // 600_000, time // 600_000)
     _clear(row.hour_talked, old // 600_000, time // 600_000)
     _clear(row.failed, old // 600_000, time // 600_000)
+    _clear(row.invalid, old // 600_000, time // 600_000)
     if time // 10_800_000 == old // 10_800_000:
         return
     _clear(row.day_attempts, old // 10_800_000, time // 10_800_000)
@@ -203,6 +217,12 @@ def count_failure(row: Any, time: Any) -> None:
 
 
 @inlined
+def count_invalid(row: Any, time: Any) -> None:
+    """A call attempted at ``time`` (ms) to a number that does not exist; it is counted as an outcome too."""
+    _count(row.invalid, time // 600_000, row.newest // 600_000)
+
+
+@inlined
 def acquaint(row: Any, time: Any, counterpart: Any) -> None:
     """Take ``counterpart`` into the circle of the day of ``time`` (ms)."""
     day = time // DAY
@@ -239,6 +259,27 @@ def note_number(row: Any, time: Any, number: Any) -> None:
     last = number % 10_000
     row.span[0] = max(row.span[0], np.uint16(10_000 - last))
     row.span[1] = max(row.span[1], np.uint16(last + 1))
+
+
+@inlined
+def count_talk_to_block(row: Any, time: Any) -> None:
+    """Somebody talked, in a call attempted at ``time`` (ms), with a number of this block."""
+    day = time // DAY
+    if row.newest // DAY - day < 2:
+        row.circle[day % 2] += np.uint64(1)
+
+
+@inlined
+def vote_trunk(row: Any, trunk: Any) -> None:
+    """One call of a block over ``trunk`` (uint64): ``trunk`` of the row is the one of most calls, if one has
+    more than half (Boyer and Moore's majority vote)."""
+    if row.trunk_votes == 0:
+        row.trunk = trunk
+        row.trunk_votes = _ONE16
+    elif row.trunk != trunk:
+        row.trunk_votes -= _ONE16
+    elif row.trunk_votes < FULL:
+        row.trunk_votes += _ONE16
 
 
 @inlined

@@ -53,7 +53,7 @@ class Detect:
         self._plan = plan
         self._parameters = parameters_of(settings)
         self._trunks: dict[int, str] = {}
-        burst = Burst(settings.detectors.burst)
+        burst = Burst(settings.detectors.burst, self._trunks)
         unallocated = Unallocated(settings.detectors.unallocated, plan)
         flood = Flood(settings.detectors.flood, self._trunks)
         detectors: list[Detector] = [burst, burst, burst, unallocated, flood]
@@ -147,6 +147,7 @@ def _signal(record: Any, output: Output) -> Signal:
     return Signal(
         row=int(record["row"]),
         key=int(record["key"]),
+        trunk=int(record["trunk"]),
         time=int(record["time"]),
         calls=int(record["calls"]),
         pattern=int(record["pattern"]),

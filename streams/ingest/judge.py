@@ -39,7 +39,8 @@ def judge(raw: bytes, latest: int) -> CallEvent | Refusal:
         return _too_deep()
     except ValueError as error:
         return _damage(raw) or _invalid(raw, str(error))
-    return _control_character(event) or _ahead(event, latest) or event
+    escaped = b"\\" in raw  # JSON has control characters in no other way
+    return (escaped and _control_character(event)) or _ahead(event, latest) or event
 
 
 def depth(raw: bytes) -> int:

@@ -161,11 +161,9 @@ class Normaliser:
         """Fills ``rows`` of ``columns``, whose texts are more than a plus and digits."""
         dialled = [dial_string(texts[i] or "") for i in rows]
         again = self._read(dialled, [noas[i] for i in rows])
-        again.status[again.status == _NOT_DIGITS] = _TEXT
-        for at, (row, string) in enumerate(zip(rows, dialled, strict=True)):
-            if is_hidden(string, presentations[row]):
-                again.status[at] = _HIDDEN
-            again.tail[at] = tail_of(string)
+        for at in np.flatnonzero(again.status == _NOT_DIGITS).tolist():
+            again.status[at] = _HIDDEN if is_hidden(dialled[at], presentations[rows[at]]) else _TEXT
+            again.tail[at] = tail_of(dialled[at])
         columns.number[rows], columns.status[rows], columns.kind[rows] = (
             again.number,
             again.status,
@@ -200,50 +198,54 @@ _WRITTEN = str.maketrans(
 )
 """Full-width digits and plus become ASCII; separators, dashes, spaces, brackets and marks go."""
 
-_URI = re.compile(r"(?:.*<)?\s*(tel|sips?):([^>]*)", re.IGNORECASE | re.DOTALL)
 _CONTEXT = re.compile(r";phone-context=(\+[\d.()-]+)", re.IGNORECASE)
-_DIGITS = re.compile(r"\d+", re.ASCII)
+_SIP_NUMBER = re.compile(r"sips?:(\+[0-9]+)@")
+_DIGITS = re.compile(r"[0-9]+")
+_LETTER = re.compile(r"[^\W\d_]")
+_SIGNAL_END = re.compile(r"\+?[0-9]+[Ff]")
 
 
 def dial_string(text: str) -> str:
     """What was dialled: ``text`` without URI, separators, brackets and the end-of-number signal F."""
-    uri = _URI.fullmatch(text.strip())
-    context = ""
-    if uri:
-        scheme, rest = uri.groups()
-        user, at, _ = rest.partition("@")
-        if scheme.lower() != "tel" and not at:
-            return text
-        user, *_ = user.partition(";")
-        number = unquote(user)
-        found = _CONTEXT.search(rest)
-        if found and not number.startswith("+"):
-            context = found[1]
-    else:
-        number = text
-    number = (
-        number.translate(_WRITTEN)
-        if not number.lstrip().startswith("+")
-        else (number.replace("(0)", "").translate(_WRITTEN))
-    )
-    number = context.translate(_WRITTEN) + number
-    return number[:-1] if number[-1:] in ("F", "f") and number[:-1].lstrip("+").isdecimal() else number
+    plain = _SIP_NUMBER.match(text)
+    if plain:
+        return plain[1]
+    number = _user_part(text) if ":" in text else text
+    if not (number.isascii() and number.isalnum()):
+        if number.lstrip().startswith(("+", "\uff0b")):
+            number = number.replace("(0)", "")
+        number = number.translate(_WRITTEN)
+    return number[:-1] if _SIGNAL_END.fullmatch(number) else number
+
+
+def _user_part(text: str) -> str:
+    """The number in a ``tel:`` or ``sip:`` URI (RFC 3966, RFC 3261); ``text`` where it holds none."""
+    address = text.partition("<")[2].partition(">")[0] if "<" in text else text
+    scheme, _, rest = address.strip().partition(":")
+    scheme = scheme.lower()
+    user, at, _ = rest.partition("@")
+    if scheme != "tel" and not (scheme in ("sip", "sips") and at):
+        return text
+    number = user.partition(";")[0]
+    if "%" in number:
+        number = unquote(number)
+    context = None if number.startswith("+") else _CONTEXT.search(rest)
+    return context[1] + number if context else number
 
 
 def is_hidden(dialled: str, presentation: int | None) -> bool:
     """Whether a number was withheld or not given."""
-    if any("0" <= char <= "9" for char in dialled):
-        return False
-    nothing = not dialled or dialled.lower() in HIDDEN_WORDS
-    return nothing or presentation in (RESTRICTED, UNAVAILABLE)
+    if not dialled or dialled.lower() in HIDDEN_WORDS:
+        return True
+    return presentation in (RESTRICTED, UNAVAILABLE) and _DIGITS.search(dialled) is None
 
 
 def tail_of(dialled: str) -> int:
-    """The last nine digits among ``dialled``; fewer where there are no letters between; else -1."""
+    """The last nine digits among ``dialled``; fewer only where there are no letters between; else -1."""
     digits = "".join(_DIGITS.findall(dialled))
-    if len(digits) < 9 and any(char.isalpha() for char in dialled):
+    if not digits or (len(digits) < 9 and _LETTER.search(dialled)):
         return -1
-    return int(digits[-9:] or -1)
+    return int(digits[-9:])
 
 
 def dialling_rules(country: int, plan: NumberingPlan) -> Rules:
@@ -312,7 +314,7 @@ def read_all(
     """The number of each text in ``data`` (UTF-8, ``offsets`` as in Arrow) into the last five arrays.
 
     Status is ``_NOT_DIGITS`` where a text is not an optional plus and at least one digit. A whole number as
-    it should be signalled needs one walk of the plan; everything else is for `read`, which would say the same.
+    it should be signalled needs one walk of the plan; all else is for `read`, which would say the same.
     """
     for i in range(len(noa)):
         start, end = int(offsets[i]), int(offsets[i + 1])
@@ -450,7 +452,7 @@ def _claimed(
         return -1, _TEXT, 0, 0
     number = _value(data, first, end, country) if size <= MAX_DIGITS else -1
     if not 0 < number < 10**MAX_DIGITS:
-        return -1, _TEXT if number == 0 else _TOO_LONG, 0, 0
+        return -1, _TEXT, 0, 0
     status, kind, operator, _ = plan_walk(tables, number)
     if size > most and status != _TOO_LONG:
         return -1, _TEXT, 0, 0

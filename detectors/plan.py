@@ -34,6 +34,8 @@ _TOO_LONG = int(NumberStatus.TOO_LONG)
 _TEXT = int(NumberStatus.TEXT)
 _U = np.uint64
 _LOW = 0xFFFF
+_TWO_MORE = np.uint64(0x100)
+"""Digits left in the walk, four bits each: below this one or two are left."""
 DEAD = 0
 ROOT = 10
 
@@ -67,6 +69,9 @@ class PlanColumns(NamedTuple):
 def plan_walk(tables: PlanTables, number: int) -> tuple[int, int, int, int]:
     """Status, kind, operator and province of one E.164 number; status TEXT where it is not positive.
 
+    TOO_LONG is one or two digits after a whole number, or more digits than E.164 has; TOO_SHORT is the
+    beginning of a longer number.
+
     Unsigned throughout: signed indices cost numba a test for negative ones, and half the speed.
     """
     if number <= 0:
@@ -83,7 +88,8 @@ def plan_walk(tables: PlanTables, number: int) -> tuple[int, int, int, int]:
     while digits:
         below = _U(tables.children[node + (digits & _U(15)) - _U(1)])
         if below == _U(DEAD):
-            return (_TOO_LONG if _is_complete(tables, node) else _UNALLOCATED), 0, 0, 0
+            few = digits < _TWO_MORE and _is_complete(tables, node)
+            return (_TOO_LONG if few else _UNALLOCATED), 0, 0, 0
         node = below
         digits >>= _U(4)
     meaning = tables.meaning[tables.label[node // _U(10)]]
@@ -211,7 +217,7 @@ def _digest(home: int, additions: Path | None) -> str:
     for path in (Path(__file__), *sources, *shipped, plan_build.SEGMENTS):
         whole.update(hashlib.sha256(path.read_bytes()).digest())
     if additions:
-        whole.update(plan_additions.contents(additions).encode())
+        whole.update(b"additions" + plan_additions.contents(additions).encode())
     return whole.hexdigest()[:32]
 
 

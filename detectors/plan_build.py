@@ -53,6 +53,10 @@ class Label(NamedTuple):
     province: str = ""
 
 
+GONE = Label(NumberStatus.UNALLOCATED, NumberKind.UNKNOWN)
+"""What an addition took out of the plan."""
+
+
 @dataclass
 class Labels:
     """Labels by small positive integers; 0 is no label."""
@@ -103,7 +107,7 @@ def compile_plan(home: int, additions: Path | None) -> Compiled:
         rows = [row for row in read_additions(path) if at_home or row.status in ("allocated", "unallocated")]
         root = add(tree, labels, root, rows)
     root = add(tree, labels, root, own)
-    children, label_of = tree.pack(root)
+    children, label_of = tree.pack(tree.prune(root, labels.id(GONE)))
     return Compiled(children, label_of, labels.known)
 
 
@@ -288,13 +292,15 @@ _STATUS = {
 def _added(tree: PrefixTree, labels: Labels, node: Node, row: Addition) -> Node:
     more = [length - len(row.prefix) for length in row.lengths]
     if row.status == "unallocated":
-        return tree.set_lengths(node, more, NOTHING) if more else DEAD
+        return tree.set_lengths(node, more, labels.id(GONE)) if more else DEAD
     if more:
         label = labels.id(Label(_STATUS[row.status], row.kind, row.operator, row.province))
         return tree.set_lengths(node, more, label)
 
     def described(label: int) -> int:
         old = labels[label]
+        if old == GONE:
+            return label
         return labels.id(
             Label(
                 old.status, row.kind or old.kind, row.operator or old.operator, row.province or old.province

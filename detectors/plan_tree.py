@@ -80,16 +80,13 @@ class PrefixTree:
         return rewrite(root)
 
     def set_lengths(self, root: Node, lengths: Iterable[int], label: int) -> Node:
-        """``root`` where every number that ends ``lengths`` digits below it gets ``label``.
-
-        ``NOTHING`` takes such numbers away.
-        """
+        """``root`` where every number that ends ``lengths`` digits below it gets ``label``."""
         wanted = frozenset(lengths)
         deepest = max(wanted, default=-1)
 
         @cache
         def spread(node: Node, depth: int) -> Node:
-            if depth > deepest or (node == DEAD and label == NOTHING):
+            if depth > deepest:
                 return node
             old, children = self._nodes[node]
             return self.node(
@@ -97,6 +94,17 @@ class PrefixTree:
             )
 
         return spread(root, 0)
+
+    def prune(self, root: Node, gone: int) -> Node:
+        """``root`` with dead ends gone: where label ``gone`` is all that could follow, nothing can."""
+
+        @cache
+        def cut(node: Node) -> Node:
+            label, children = self._nodes[node]
+            below = tuple(map(cut, children)) if node else _NONE
+            return DEAD if below == _NONE and label in (NOTHING, gone) else self.node(label, below)
+
+        return cut(root)
 
     def leaves(self, labels: npt.NDArray[np.integer], below: int) -> Node:
         """Numbers of one length as a tree: ``labels[i]`` is that of all numbers that start with ``i``.

@@ -36,7 +36,7 @@ SCALE_DEVIATIONS = 6.0
 FURTHEST = "furthest_deviation"
 
 NAMED_NETWORKS = 16
-PUBLISH_SECONDS = 10
+PUBLISH_SECONDS = 30
 """A growing alert has a new version at most this often, unless its kind or severity changes."""
 
 DRIFT_CLOCK = 8

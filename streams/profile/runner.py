@@ -44,4 +44,5 @@ class _Summaries:
                 continue
             self._metrics.alerted(alerts)
             out += [Outgoing(self._alerts, alert.alert_id.encode(), encode(alert)) for alert in alerts]
+        self._metrics.profiled(self._profile)
         return out

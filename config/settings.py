@@ -166,7 +166,7 @@ class FloodSettings(Section):
     trunk_attempts: Positive = Field(
         40, description="attempts of scattered strangers over one trunk before callee and trunk are proposed"
     )
-    length_ms: Positive = Field(30_000, description="talk that makes two numbers acquainted")
+    length_ms: Positive = Field(20_000, description="talk that makes two numbers acquainted")
 
     @model_validator(mode="after")
     def _apart(self) -> FloodSettings:

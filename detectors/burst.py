@@ -39,6 +39,7 @@ from config.settings import BurstSettings
 from detectors.alert import Match, Proposal
 from detectors.calls import BLOCK
 from detectors.kernels import inlined, popcount
+from detectors.plain import Counts, bits_of, estimate
 from detectors.shape import (
     BURST_BLOCK,
     CRITICAL,
@@ -167,13 +168,13 @@ def look(row: Any, inbound: Any, factor: Any, p: Any, f: Any) -> Any:
     if callees < p.fan_out * calls and callees < SATURATED:
         return NOTHING
     day = np.float64(total(row.day_attempts))
-    outcome, ends, talked, pending = log_odds(row, p)
+    outcome, ends, talked, pending = log_odds(row, total(row.failed), p)
     day_talked = np.float64(total(row.day_talked))
     habit = max(day - day_talked, 0.0) * p.unwanted + day_talked * p.talked
     habit = min(max(habit, HABIT_LIMIT), 0.0)
     share = inbound / max(inbound + day, 1.0)
     reciprocity = min(max((FRAUD_IN_SHARE - share) * RECIPROCITY_SLOPE, RECIPROCITY_LIMIT), 0.0)
-    invalid = min(np.float64(total(row.invalid)), calls)
+    invalid = min(np.float64(total(row.marked)), calls)
     misdialled = min(max(invalid * p.invalid + (calls - invalid) * p.valid, 0.0), MISDIALLED_LIMIT)
     odds = outcome + misdialled + habit + reciprocity
     if odds < QUIET_ODDS:
@@ -235,6 +236,71 @@ def probe_answered(row: Any, tail: Any) -> None:
     """A call to ``tail`` was answered: somebody who got through is not probing."""
     if np.int64(row.own[0] >> np.uint64(32)) == tail:
         row.own[1] = 0
+
+
+def look_reference(
+    counts: Counts, inbound: int, factor: float, p: BurstParameters
+) -> tuple[int, list[float]]:
+    """What `look` decides, and its features, from the events themselves."""
+    calls_10s, calls_1m, calls = counts.calls(2_000, 5), counts.calls(10_000, 6), counts.calls(60_000, 10)
+    gates = (calls_10s / p.calls_10s, calls_1m / p.calls_1m, calls / p.calls_10m)
+    callees = min(counts.counterparts(), calls)
+    outage = 2 * counts.recent(counts.failures) >= calls
+    redials = callees < p.fan_out * calls and callees < SATURATED
+    if calls < p.least * factor or max(gates) < factor or outage or redials:
+        return NOTHING, []
+    day, day_talked = counts.calls(10_800_000, 8), counts.talks(10_800_000, 8)
+    outcome, ends, talked, pending = counts.log_odds(p, counts.recent(counts.failures))
+    habit = max(day - day_talked, 0) * p.unwanted + day_talked * p.talked
+    habit = sorted((HABIT_LIMIT, habit, 0.0))[1]
+    share = inbound / max(inbound + day, 1)
+    reciprocity = sorted((RECIPROCITY_LIMIT, (FRAUD_IN_SHARE - share) * RECIPROCITY_SLOPE, 0.0))[1]
+    invalid = min(counts.recent(counts.marked), calls)
+    misdialled = sorted((0.0, invalid * p.invalid + (calls - invalid) * p.valid, MISDIALLED_LIMIT))[1]
+    odds = outcome + misdialled + habit + reciprocity
+    features = [calls_10s, calls_1m, calls, callees, ends, talked, pending, inbound, day]
+    features += [outcome, habit, reciprocity, 1.0, misdialled, 0.0]
+    if odds < QUIET_ODDS:
+        return NOTHING, []
+    if ends < p.min_ends or odds < p.threshold:
+        return MEDIUM, features
+    certain = max(gates) / factor >= CRITICAL_RATE and odds >= 2 * p.threshold
+    return CRITICAL if certain else HIGH, features
+
+
+def look_block_reference(counts: Counts, p: BurstParameters) -> tuple[int, list[float]]:
+    """What `look_block` decides, and its features."""
+    if counts.numbers() < p.block_numbers:
+        return NOTHING, []
+    level, features = look_reference(counts, 0, p.block_factor, p)
+    if level == NOTHING:
+        return NOTHING, []
+    last = [attempt.counterpart % BLOCK for attempt in counts.callers]
+    features[12] = counts.numbers()
+    features[14] = float(min(last) * BLOCK + max(last))
+    hour_talked = counts.talks(600_000, 6)
+    talk_to = counts.window(counts.talks_to, 86_400_000, 2)
+    ordinary = (
+        hour_talked > p.block_talked * counts.calls(600_000, 6)
+        or counts.talks(10_800_000, 8) - hour_talked > ORDINARY_IN_BLOCK
+        or talk_to > ORDINARY_IN_BLOCK
+    )
+    return (MEDIUM if ordinary else level), features
+
+
+def probe_reference(
+    counts: Counts, time: int, callee: int, tail: int, p: BurstParameters
+) -> tuple[int, list[float]]:
+    """What `probe` notes and decides, and its features."""
+    second = time // 1_000
+    if counts.probe is None or counts.probe[0] != tail or abs(second - counts.probe[1]) > PROBE_SECONDS:
+        counts.probe = (tail, second, {callee})
+        return NOTHING, []
+    counts.probe[2].add(callee)
+    prefixes = estimate(counts.probe[2])
+    if bits_of(counts.probe[2]) < p.probe_prefixes:
+        return NOTHING, []
+    return HIGH, [float(round(prefixes)), float(second - counts.probe[1])]
 
 
 class Burst:

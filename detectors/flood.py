@@ -3,8 +3,9 @@
 Attempts on one callee in 10 s, a minute or ten minutes are the gate, and must be several times what the
 callee ordinarily gets. Then outcome, as in ``detectors.burst`` a sequential probability ratio test over the
 calls of the last ten minutes that are not young: a call that became talk speaks for an ordinary line (a
-birthday), one that did not for a flood. Where more become talk, or are pending, than a flood explains, the
-line is in use, however many find it busy (a shop at sale time), and no rule is proposed. Where the network
+birthday), one that did not for a flood, and one that found the line busy says nothing: it may be the flood,
+or a shop at sale time. Where more become talk, or are pending, than a flood explains, the line is in use and
+no rule is proposed. Where the network
 loses at least half of the calls it is an outage with its redials, and nothing is said. Where at least 80 %
 are answered it is an automatic service (a vote, an alarm centre), and nothing is said. Service and emergency
 numbers are no subject.
@@ -33,6 +34,7 @@ from config.settings import FloodSettings
 from detectors.alert import Match, Proposal
 from detectors.calls import BLOCK
 from detectors.kernels import inlined, mix
+from detectors.plain import Counts
 from detectors.shape import (
     CRITICAL,
     HIGH,
@@ -219,7 +221,7 @@ def look(row: Any, p: Any, f: Any) -> Any:
     habit = max(day - calls, 0.0) / TEN_MINUTES_A_DAY
     if calls < p.habit_factor * habit:
         return NOTHING
-    outcome, ends, talked, pending = log_odds(row, p)
+    outcome, ends, talked, pending = log_odds(row, total(row.failed) + total(row.marked), p)
     if outcome < QUIET_ODDS:
         return NOTHING
     f[:] = 0.0
@@ -231,6 +233,29 @@ def look(row: Any, p: Any, f: Any) -> Any:
     if ends < p.min_ends or outcome < p.threshold or talked + pending > IN_USE + p.abusive_talked * ends:
         return MEDIUM
     return HIGH
+
+
+def look_reference(counts: Counts, p: FloodParameters) -> tuple[int, list[float]]:
+    """What `look` decides, and its features, from the events themselves."""
+    calls_10s, calls_1m, calls = counts.calls(2_000, 5), counts.calls(10_000, 6), counts.calls(60_000, 10)
+    day = counts.calls(10_800_000, 8)
+    habit = max(day - calls, 0) / TEN_MINUTES_A_DAY
+    gates = (calls_10s / p.calls_10s, calls_1m / p.calls_1m, calls / p.calls_10m)
+    outage = 2 * counts.recent(counts.failures) >= calls
+    if max(gates) < 1 or outage or calls < p.habit_factor * habit:
+        return NOTHING, []
+    outcome, ends, talked, pending = counts.log_odds(
+        p, counts.recent(counts.failures) + counts.recent(counts.marked)
+    )
+    answered = counts.answered() / max(counts.ends(), 1)
+    automatic = ends >= p.min_ends and answered >= AUTOMATIC
+    if outcome < QUIET_ODDS or automatic:
+        return NOTHING, []
+    callers = min(counts.counterparts(), calls)
+    features = [calls_10s, calls_1m, calls, callers, ends, talked, pending, habit, day, outcome, answered]
+    in_use = talked + pending > IN_USE + p.abusive_talked * ends
+    certain = ends >= p.min_ends and outcome >= p.threshold and not in_use
+    return (HIGH if certain else MEDIUM), features
 
 
 class Flood:

@@ -26,7 +26,18 @@ from detectors.duplicates import (
 )
 from detectors.kernels import inlined, kernel, mix2
 from detectors.shape import BURST_BLOCK, BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, UNALLOCATED
-from detectors.signals import CONTACT, CONTACTS, FAILED, SIGNAL, TALKED, UNWANTED, Output, new_spoken, speak
+from detectors.signals import (
+    BUSY,
+    CONTACT,
+    CONTACTS,
+    FAILED,
+    SIGNAL,
+    TALKED,
+    UNWANTED,
+    Output,
+    new_spoken,
+    speak,
+)
 from detectors.subjects import Table, find, new_table, touch
 from detectors.sums import group_sums, new_sums
 from detectors.windows import (
@@ -34,11 +45,13 @@ from detectors.windows import (
     acquaint,
     acquainted,
     advance,
+    advance_block,
     count_attempt,
     count_failure,
-    count_invalid,
+    count_marked,
     count_outcome,
     count_talk_to_block,
+    is_busy,
     is_failure,
     is_invalid,
     note_number,
@@ -207,12 +220,15 @@ def _count(row: Any, c: Any, i: Any, news: Any, counterpart: Any) -> None:
         count_attempt(row, time, counterpart)
     if news & 2:
         attempted = time - _lasted(c, i) if c.type[i] == 1 else time
-        if is_failure(c.answered[i], c.cause[i], c.sip_code[i]):
+        answered, cause, sip_code = c.answered[i], c.cause[i], c.sip_code[i]
+        if is_failure(answered, cause, sip_code):
             count_failure(row, attempted)
+        elif c.role[i] == 1 and is_busy(answered, cause, sip_code):
+            count_marked(row, attempted)
         else:
-            count_outcome(row, attempted, c.answered[i], c.talk_ms[i])
-            if is_invalid(c.answered[i], c.cause[i], c.sip_code[i]):
-                count_invalid(row, attempted)
+            count_outcome(row, attempted, answered, c.talk_ms[i])
+            if is_invalid(answered, cause, sip_code):
+                count_marked(row, attempted)
 
 
 @inlined
@@ -255,9 +271,9 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
     if block_key == 0:
         return
     block = s.blocks.rows[touch(s.blocks, block_key, now)]
+    advance_block(block, time)
     if attempt:
         note_number(block, time, number)
-    advance(block, time)
     if total(row.attempts) <= burst.LIGHT_CALLS:
         _count(block, c, i, news, c.callee[i])
         if attempt:
@@ -305,7 +321,7 @@ def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
             acquaint(row, time, caller)
         if callee >= 10_000:
             block = s.blocks.rows[touch(s.blocks, callee // 10_000, now)]
-            advance(block, time)
+            advance_block(block, time)
             count_talk_to_block(block, time)
     if not p.flood.on or _service(c.callee_status[i]):
         return
@@ -313,7 +329,7 @@ def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
         return
     if news & 1:
         stranger = key == 0 or not acquainted(row, caller)
-        if stranger:
+        if stranger and key != 0:
             own = find(s.callers, callee)
             if own >= 0:
                 stranger = not acquainted(s.callers.rows[own], caller)
@@ -321,6 +337,8 @@ def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
     if news & 2:
         if is_failure(c.answered[i], c.cause[i], c.sip_code[i]):
             outcome = FAILED
+        elif is_busy(c.answered[i], c.cause[i], c.sip_code[i]):
+            outcome = BUSY
         elif _is_talk(c, i):
             outcome = TALKED
         else:

@@ -52,7 +52,7 @@ CONTACT = np.dtype(
     align=True,
 )
 """One attempt on a watched callee. ``outcome`` is one of the constants below."""
-PENDING, UNWANTED, TALKED, FAILED = 0, 1, 2, 3
+PENDING, UNWANTED, TALKED, FAILED, BUSY = range(5)
 
 CONTACTS = 128
 """Attempts kept of one watched callee."""

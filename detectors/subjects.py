@@ -97,7 +97,7 @@ def _wipe(row: Any) -> None:
         row.circle[k] = 0
         row.own[k] = 0
         row.failed[k] = 0
-        row.invalid[k] = 0
+        row.marked[k] = 0
         row.span[k] = 0
     for k in range(10):
         row.attempts[k] = 0

@@ -19,6 +19,7 @@ from config.settings import UnallocatedSettings
 from detectors.alert import Match
 from detectors.calls import BLOCK, NumberStatus
 from detectors.kernels import inlined, popcount
+from detectors.plain import Counts
 from detectors.shape import HIGH, LOW, NOTHING, Call, Feature, Finding, Signal, proposal, weighed
 from detectors.sketches import LINEAR
 from detectors.windows import distinct, total
@@ -91,6 +92,23 @@ def look(number: Any, block: Any, p: Any, f: Any) -> Any:
     if calls == 0:
         return NOTHING
     return LOW
+
+
+def look_reference(number: Counts, block: Counts, p: UnallocatedParameters) -> tuple[int, list[float]]:
+    """What `look` decides, and its features, from the events themselves."""
+    features = [
+        float(number.calls(600_000, 6)),
+        float(block.calls(600_000, 6)),
+        float(round(block.numbers())),
+        float(number.calls(10_800_000, 8)),
+        float(block.calls(10_800_000, 8)),
+        block.counterparts(),
+    ]
+    if features[0] >= p.number_calls:
+        return HIGH, features
+    if features[1] >= p.block_calls and features[2] >= p.block_numbers:
+        return HIGH, features
+    return (LOW if features[0] else NOTHING), features
 
 
 class Unallocated:

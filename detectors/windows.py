@@ -25,6 +25,8 @@ Words, as used here and in every detector:
 - *attempt*: a call was tried, at its seizure.
 - *end*: its outcome is known **and says something of the people**: a call that the network lost
   (congestion, out of order) is *failed* instead, see `is_failure`.
+- *busy*: the callee was in another call. To a caller that is an end; of a callee it says nothing but that it
+  is in use, so it is no end.
 - *invalid*: an end because the number called does not exist.
 - *talked*: answered, and longer than 6 s; up to that is a short call, by wholesale convention one that
   nobody wanted.
@@ -74,15 +76,16 @@ ROW = np.dtype(
         ("day_attempts", np.uint16, (8,)),
         ("day_talked", np.uint16, (8,)),
         ("failed", np.uint16, (2,)),
-        ("invalid", np.uint16, (2,)),
+        ("marked", np.uint16, (2,)),
         ("span", np.uint16, (2,)),
         ("trunk_votes", np.uint16),
     ],
     align=True,
 )
-"""One subject. ``newest`` ms, ``first_seen`` s since the epoch; ``failed`` and ``invalid``: two slots of 10
-min. ``own`` belongs to the table the row is in: the prefix probe of a caller, the numbers of a block. Only
-blocks have ``span``, ``trunk`` and ``trunk_votes``, and count talks *to* their numbers in ``circle``."""
+"""One subject. ``newest`` ms, ``first_seen`` s since the epoch; ``failed`` and ``marked``: two slots of 10
+min, the latter of invalid calls by callers and blocks, of busy ones to callees. ``own`` belongs to the table
+the row is in: the prefix probe of a caller, the numbers of a block. Only blocks have ``span``, ``trunk`` and
+``trunk_votes``, and count talks *to* their numbers in ``circle``."""
 
 FULL = np.uint16(65_535)
 _ONE16 = np.uint16(1)
@@ -111,6 +114,14 @@ def is_invalid(answered: Any, cause: Any, sip_code: Any) -> Any:
     if answered == 1:
         return False
     return cause == 1 or (cause < 0 and (sip_code == 404 or sip_code == 484 or sip_code == 604))
+
+
+@inlined
+def is_busy(answered: Any, cause: Any, sip_code: Any) -> Any:
+    """Whether the callee was in another call: Q.850 cause 17; without a cause, SIP 486 or 600."""
+    if answered == 1:
+        return False
+    return cause == 17 or (cause < 0 and (sip_code == 486 or sip_code == 600))
 
 
 @inlined
@@ -156,7 +167,7 @@ def advance(row: Any, time: Any) -> None:
     _clear(row.hour_attempts, old // 600_000, time // 600_000)
     _clear(row.hour_talked, old // 600_000, time // 600_000)
     _clear(row.failed, old // 600_000, time // 600_000)
-    _clear(row.invalid, old // 600_000, time // 600_000)
+    _clear(row.marked, old // 600_000, time // 600_000)
     if time // 10_800_000 == old // 10_800_000:
         return
     _clear(row.day_attempts, old // 10_800_000, time // 10_800_000)
@@ -217,9 +228,9 @@ def count_failure(row: Any, time: Any) -> None:
 
 
 @inlined
-def count_invalid(row: Any, time: Any) -> None:
-    """A call attempted at ``time`` (ms) to a number that does not exist; it is counted as an outcome too."""
-    _count(row.invalid, time // 600_000, row.newest // 600_000)
+def count_marked(row: Any, time: Any) -> None:
+    """An invalid call by a caller, or a busy one to a callee, attempted at ``time`` (ms)."""
+    _count(row.marked, time // 600_000, row.newest // 600_000)
 
 
 @inlined
@@ -238,23 +249,29 @@ def acquainted(row: Any, counterpart: Any) -> Any:
 
 
 @inlined
-def note_number(row: Any, time: Any, number: Any) -> None:
-    """Note in a block's row which of its numbers called. Call before `advance`.
-
-    ``own`` is a bitmap of numbers for this hour and the last one; ``span`` the lowest and the highest last
-    four digits since the block was last silent for an hour, as 10 000 - lowest and highest + 1.
-    """
+def advance_block(row: Any, time: Any) -> None:
+    """As `advance`, for a block: also forgets the numbers that called before the last hour."""
     hour, head = time // HOUR, row.newest // HOUR
-    if row.first_seen != 0:
+    if row.first_seen != 0 and hour > head:
+        row.own[hour % 2] = 0
         if hour - head >= 2:
-            row.own[0] = 0
-            row.own[1] = 0
+            row.own[head % 2] = 0
+            row.own[(head + 1) % 2] = 0
             row.span[0] = 0
             row.span[1] = 0
-        elif hour > head:
-            row.own[hour % 2] = 0
-        elif head - hour >= 2:
-            return
+    advance(row, time)
+
+
+@inlined
+def note_number(row: Any, time: Any, number: Any) -> None:
+    """Note in a block's row, advanced to ``time`` (ms), that ``number`` called.
+
+    ``own`` is a bitmap of numbers for this hour and one for the last; ``span`` the lowest and the highest
+    last four digits since the block was last silent for an hour, as 10 000 - lowest and highest + 1.
+    """
+    hour = time // HOUR
+    if row.newest // HOUR - hour >= 2:
+        return
     row.own[hour % 2] |= bit_of(number)
     last = number % 10_000
     row.span[0] = max(row.span[0], np.uint16(10_000 - last))
@@ -301,28 +318,29 @@ def latest(ring: Any, slot: Any, n: Any) -> Any:
 
 
 @inlined
-def _matured(row: Any, young: Any) -> Any:
+def _matured(row: Any, young: Any, aside: Any) -> Any:
     """Of the calls of the last 10 minutes without those of the ``young`` latest slots of 10 s: ends without
-    talk, those with talk, and pending ones; int64 each."""
+    talk, those with talk, and pending ones; int64 each. ``aside`` calls are over without being ends."""
     head = row.newest // 10_000
     attempts = total(row.attempts) - latest(row.ten_seconds, head, young)
     ends = total(row.ends) - latest(row.ten_seconds_ends, head, young)
     talked = total(row.talked) - latest(row.ten_seconds_talked, head, young)
-    pending = attempts - ends - total(row.failed)
+    pending = attempts - ends - aside
     return max(ends - talked, 0), max(talked, 0), max(pending, 0)
 
 
 @inlined
-def log_odds(row: Any, p: Any) -> Any:
+def log_odds(row: Any, aside: Any, p: Any) -> Any:
     """Log-odds for abuse of the calls of the last 10 minutes that are not young, and what they rest on: ends,
     talks and pending calls. float64 each.
 
-    ``p.unwanted`` is what a call without talk adds, ``p.talked`` (below 0) one with talk or pending. Calls
-    are young for 10 s or for 30 s, whichever says more: either way what still rings counts as talk.
+    ``aside`` calls are over without being ends (int64). ``p.unwanted`` is what a call without talk adds,
+    ``p.talked`` (below 0) one with talk or pending. Calls are young for 10 s or for 30 s, whichever says
+    more: either way what still rings counts as talk.
     """
-    unwanted, talked, pending = _matured(row, 3)
+    unwanted, talked, pending = _matured(row, 3, aside)
     odds = unwanted * p.unwanted + (talked + pending) * p.talked
-    unwanted1, talked1, pending1 = _matured(row, 1)
+    unwanted1, talked1, pending1 = _matured(row, 1, aside)
     odds1 = unwanted1 * p.unwanted + (talked1 + pending1) * p.talked
     if odds1 > odds:
         odds, unwanted, talked, pending = odds1, unwanted1, talked1, pending1

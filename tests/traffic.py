@@ -142,3 +142,68 @@ class FakePlan:
             if text.startswith(prefix) and digits <= len(text):
                 return int(text[:digits])
         return None
+
+
+_CAUSES = (16, 17, 19, 21, 1, 34, 41, 27, -1)
+
+
+def mixed_events(seed: int, calls: int, *, spread_ms: int = 400, numbers: int = 12) -> list[Row]:
+    """Every sort of call at once, from few numbers to few, so that every detector has something to say.
+
+    Attempts, ends and records; several probes, redelivered events, late ones, clock jumps; texts, withheld,
+    service and impossible callers; calls that never end.
+    """
+    draw = random.Random(seed)
+    base = 86_138_0000_0000 + draw.randrange(1_000) * 10_000
+    people = [base + draw.randrange(3) * 10_000 + draw.randrange(10_000) for _ in range(numbers)]
+    callers: list[int | str] = [*people, "200", "pbx-7", ""]
+    rows: list[Row] = []
+    time = START + draw.randrange(86_400_000)
+    favourite = draw.choice(people)
+    hot = draw.choice(people)
+    for n in range(calls):
+        time += draw.choice((0, 1, 7, spread_ms, spread_ms * 3))
+        if draw.random() < 0.004:
+            time += draw.choice((60_000, 700_000, 4_000_000, 90_000_000))
+        at = time - draw.choice((0,) * 12 + (3_000, 70_000, 650_000, 8_000_000))
+        caller = hot if draw.random() < 0.3 else draw.choice(callers)
+        callee: int | str = draw.choice((*people, 8613911110000 + n, 8613911110000 + n, favourite, favourite))
+        if caller == "200" and draw.random() < 0.8:
+            callee = draw.choice(("011", "9011", "00", "1010333011", "1010222011")) + "972599501806"
+        status = NumberStatus.ALLOCATED
+        if isinstance(caller, str):
+            status = NumberStatus.TEXT if caller else NumberStatus.HIDDEN
+        elif caller % 5 == 0:
+            status = draw.choice((NumberStatus.UNALLOCATED, NumberStatus.TOO_LONG))
+        elif caller % 17 == 0:
+            status = NumberStatus.SHORT_SERVICE
+        network = draw.choice(("CM", "CT"))
+        given: Row = {
+            "caller_status": status,
+            "from_network": network,
+            "trunk": "scan" if caller == "200" else f"{network}-{draw.randrange(3)}",
+            "ring_ms": draw.choice((-1, 0, 2_000, 9_000, 31_000)),
+            "cause": draw.choice(_CAUSES),
+            "sip_code": draw.choice((-1, 486, 404, 503)),
+        }
+        talk = draw.choice((None, None, None, None, 0, 2_000, 12_000, 45_000, 300_000))
+        call_id = f"{seed}-{n if draw.random() < 0.97 else n - 1}"
+        if draw.random() < 0.4:
+            told = [cdr(at, caller, callee, call_id, talk, **given)]
+        else:
+            told = call(at, caller, callee, call_id, talk, **given)
+            if draw.random() < 0.2:
+                told = told[:1]
+        if draw.random() < 0.1:
+            told += [row | {"id": f"{row['id']}/again", "from_network": "CU", "probe": "2"} for row in told]
+            if draw.random() < 0.5:
+                told[-1] |= {
+                    "call_id": f"{call_id}-elsewhere",
+                    "time": told[-1]["time"] + draw.choice((900, 2_500)),
+                }
+        if draw.random() < 0.1:
+            told.append(dict(draw.choice(told)))
+        rows += told
+    if draw.random() < 0.5:
+        rows.sort(key=lambda row: row["time"])
+    return rows

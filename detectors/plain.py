@@ -1,0 +1,129 @@
+"""Windows and sketches again in plain Python: what one subject's kernels are held to.
+
+`Counts` keeps every event and adds up slots when asked, instead of keeping slots.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+_M64 = (1 << 64) - 1
+
+
+def mix(value: int) -> int:
+    """splitmix64."""
+    z = (value + 0x9E3779B97F4A7C15) & _M64
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _M64
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _M64
+    return z ^ (z >> 31)
+
+
+def mix2(first: int, second: int) -> int:
+    return mix(mix(first & _M64) ^ (second & _M64))
+
+
+def estimate(values: Iterable[int]) -> float:
+    """Linear counting with 64 bits."""
+    bits = bits_of(values)
+    return 64 * math.log(64) if bits == 64 else 64 * math.log(64 / (64 - bits))
+
+
+def bits_of(values: Iterable[int]) -> int:
+    """Bits that values set in a bitmap of 64."""
+    return len({mix(value & _M64) >> 58 for value in values})
+
+
+def circle(value: int) -> int:
+    z = mix(value & _M64)
+    return 1 << (z & 63) | 1 << (z >> 6 & 63)
+
+
+class Attempt(NamedTuple):
+    time: int
+    counterpart: int
+
+
+class Outcome(NamedTuple):
+    time: int
+    """Of the attempt."""
+    answered: bool
+    talked: bool
+
+
+class Counts:
+    """Everything that happened to one subject."""
+
+    def __init__(self) -> None:
+        self.newest = -(1 << 62)
+        self.attempts: list[Attempt] = []
+        self.outcomes: list[Outcome] = []
+        self.failures: list[int] = []
+        self.marked: list[int] = []
+        self.known: list[Attempt] = []
+        self.callers: list[Attempt] = []
+        """Of a block: its numbers that called."""
+        self.talks_to: list[int] = []
+        """Of a block: when its numbers were called and talked."""
+        self.trunks: list[int] = []
+        self.probe: tuple[int, int, set[int]] | None = None
+
+    def advance(self, time: int) -> None:
+        self.newest = max(self.newest, time)
+
+    def window(self, times: Iterable[int], slot_ms: int, slots: int, skip: int = 0) -> int:
+        """Events in the last ``slots`` slots of ``slot_ms``, without the ``skip`` newest."""
+        head = self.newest // slot_ms
+        per_slot = Counter(time // slot_ms for time in times)
+        return sum(min(n, 65_535) for slot, n in per_slot.items() if skip <= head - slot < slots)
+
+    def calls(self, slot_ms: int, slots: int) -> int:
+        return self.window((a.time for a in self.attempts), slot_ms, slots)
+
+    def talks(self, slot_ms: int, slots: int) -> int:
+        return self.window((o.time for o in self.outcomes if o.talked), slot_ms, slots)
+
+    def ends(self) -> int:
+        return self.window((o.time for o in self.outcomes), 60_000, 10)
+
+    def answered(self) -> int:
+        return self.window((o.time for o in self.outcomes if o.answered), 60_000, 10)
+
+    def recent(self, events: Iterable[int]) -> int:
+        """Of the last 10 to 20 minutes."""
+        return self.window(events, 600_000, 2)
+
+    def counterparts(self) -> float:
+        head = self.newest // 120_000
+        return estimate(a.counterpart for a in self.attempts if head - a.time // 120_000 < 5)
+
+    def numbers(self) -> float:
+        head = self.newest // 3_600_000
+        return estimate(a.counterpart for a in self.callers if head - a.time // 3_600_000 < 2)
+
+    def knows(self, number: int) -> bool:
+        bits, head = circle(number), self.newest // 86_400_000
+        days: dict[int, int] = defaultdict(int)
+        for day, other in ((a.time // 86_400_000, a.counterpart) for a in self.known):
+            if head - day < 2:
+                days[day] |= circle(other)
+        return any(known & bits == bits for known in days.values())
+
+    def log_odds(self, p: Any, aside: int) -> tuple[float, float, float, float]:
+        """As ``detectors.windows.log_odds``."""
+        found = []
+        for young in (3, 1):
+            attempts = self._matured((a.time for a in self.attempts), young)
+            ends = self._matured((o.time for o in self.outcomes), young)
+            talked = max(self._matured((o.time for o in self.outcomes if o.talked), young), 0)
+            unwanted = max(ends - self._matured((o.time for o in self.outcomes if o.talked), young), 0)
+            pending = max(attempts - ends - aside, 0)
+            odds = unwanted * p.unwanted + (talked + pending) * p.talked
+            found.append((odds, float(unwanted + talked), float(talked), float(pending)))
+        return found[1] if found[1][0] > found[0][0] else found[0]
+
+    def _matured(self, times: Iterable[int], young: int) -> int:
+        kept = list(times)
+        return self.window(kept, 60_000, 10) - self.window(kept, 10_000, young)

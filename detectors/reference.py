@@ -1,0 +1,278 @@
+"""The fold again in plain Python: what the kernels are held to, row by row.
+
+It forgets nothing, so it agrees with the kernels as long as no table is full. It is for tests and for
+reading, not for traffic.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from detectors import burst, flood, unallocated
+from detectors.fold import Parameters
+from detectors.plain import Attempt, Counts, Outcome, mix2
+from detectors.shape import BURST_BLOCK, BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, UNALLOCATED
+from detectors.signals import BUSY, FAILED, PENDING, TALKED, UNWANTED
+
+
+def _is_failure(row: Mapping[str, Any]) -> bool:
+    if row["answered"] == 1:
+        return False
+    if 0 < row["cause"] < 64:
+        return row["cause"] in (27, 34, 38, 41, 42, 43, 44, 47)
+    return bool(row["cause"] < 0 and 500 <= row["sip_code"] <= 504)
+
+
+def _is_invalid(row: Mapping[str, Any]) -> bool:
+    if row["answered"] == 1:
+        return False
+    return bool(row["cause"] == 1 or (row["cause"] < 0 and row["sip_code"] in (404, 484, 604)))
+
+
+def _is_busy(row: Mapping[str, Any]) -> bool:
+    if row["answered"] == 1:
+        return False
+    return bool(row["cause"] == 17 or (row["cause"] < 0 and row["sip_code"] in (486, 600)))
+
+
+def _is_talk(row: Mapping[str, Any]) -> bool:
+    return bool(row["answered"] == 1 and not 0 <= row["talk_ms"] <= 6_000)
+
+
+class Said(NamedTuple):
+    """A signal, as the kernel writes it."""
+
+    row: int
+    pattern: int
+    key: int
+    level: int
+    calls: int
+    features: list[float]
+
+
+class Spoken(NamedTuple):
+    last: int
+    told: int
+    times: int
+    untold: int
+    level: int
+
+
+class Reference:
+    """One partition. ``see`` takes one row after the other and tells what is signalled."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._p = parameters
+        self.callers: dict[int, Counts] = defaultdict(Counts)
+        self.blocks: dict[int, Counts] = defaultdict(Counts)
+        self.callees: dict[int, Counts] = defaultdict(Counts)
+        self.watched: dict[int, list[list[int]]] = defaultdict(list)
+        """Callee to its noted attempts: caller, call, outcome, stranger."""
+        self._events: set[tuple[int, int]] = set()
+        self._calls: dict[tuple[int, ...], tuple[set[str], int]] = {}
+        self._pairs: dict[tuple[int, ...], tuple[int, str]] = {}
+        self._spoken: dict[tuple[int, int], Spoken] = {}
+        self.duplicates = 0
+        self.late = 0
+        self.newest = 0
+        self._said: list[Said] = []
+
+    def see(self, index: int, row: Mapping[str, Any]) -> list[Said]:
+        """``row`` has the columns of a frame, and ``trunk_hash``; ``index`` names it in what is said."""
+        self._said = []
+        self.newest = max(self.newest, row["time"])
+        self.late += self.newest - row["time"] > self._p.lateness_ms
+        news = self._news(row)
+        if not news:
+            self.duplicates += 1
+        elif row["role"] == 0:
+            self._caller(index, row, news)
+        else:
+            self._callee(index, row, news)
+        return self._said
+
+    def _news(self, row: Mapping[str, Any]) -> set[str]:
+        event = (row["event"], row["role"])
+        if event in self._events:
+            return set()
+        self._events.add(event)
+        told: set[str] = ({"attempt"}, {"outcome"}, {"attempt", "outcome"})[row["type"]]
+        news = self._of_call(row, told)
+        if row["caller"] < 0 and row["caller_status"] == 7:
+            return news
+        times = {"attempt": row["time"], "outcome": row["time"]}
+        if row["type"] == 2:
+            times["outcome"] += max(row["ring_ms"], 0) + max(row["talk_ms"], 0)
+        return {
+            what for what in ("attempt", "outcome") if what in news and not self._elsewhere(row, what, times)
+        }
+
+    def _of_call(self, row: Mapping[str, Any], told: set[str]) -> set[str]:
+        key = (row["call"], row["caller"], row["callee"], row["role"])
+        time: int = row["time"]
+        counted, at = self._calls.get(key, (set[str](), time))
+        if not counted or ("attempt" in told and time > at + 10_000):
+            self._calls[key] = (set(told), time)
+            return set(told)
+        if "attempt" in told and "attempt" in counted and time < at - 10_000:
+            return set(told)
+        if "attempt" in told and "attempt" not in counted:
+            at = time
+        self._calls[key] = (counted | told, at)
+        return told - counted
+
+    def _elsewhere(self, row: Mapping[str, Any], what: str, times: Mapping[str, int]) -> bool:
+        key = (row["caller"], row["callee"], row["role"], what == "outcome")
+        time, network = times[what], row["from_network"]
+        held = self._pairs.get(key)
+        if held is not None and held[1] != network and abs(time - held[0]) <= 2_000:
+            return True
+        if held is None or time >= held[0]:
+            self._pairs[key] = (time, network)
+        return False
+
+    def _key(self, row: Mapping[str, Any]) -> int:
+        caller: int = row["caller"]
+        if caller > 0:
+            return caller
+        if caller == 0 or row["caller_status"] == 7:
+            return 0
+        return -1 - (mix2(caller, row["trunk_hash"]) >> 1)
+
+    def _count(self, counts: Counts, row: Mapping[str, Any], news: set[str], counterpart: int) -> None:
+        if "attempt" in news:
+            counts.attempts.append(Attempt(row["time"], counterpart))
+        if "outcome" in news:
+            time = row["time"]
+            if row["type"] == 1:
+                time -= max(row["ring_ms"], 0) + max(row["talk_ms"], 0)
+            if _is_failure(row):
+                counts.failures.append(time)
+                return
+            if row["role"] == 1 and _is_busy(row):
+                counts.marked.append(time)
+                return
+            counts.outcomes.append(Outcome(time, row["answered"] == 1, _is_talk(row)))
+            if _is_invalid(row):
+                counts.marked.append(time)
+
+    def _caller(self, index: int, row: Mapping[str, Any], news: set[str]) -> None:
+        key, p, time, callee = self._key(row), self._p, row["time"], row["callee"]
+        if key == 0:
+            return
+        attempt, service = "attempt" in news, row["caller_status"] in (4, 5)
+        counts = self.callers[key]
+        counts.advance(time)
+        self._count(counts, row, news, callee)
+        if attempt:
+            counts.known.append(Attempt(time, callee))
+        number = max(key, 0)
+        if p.burst.on and not service:
+            called = self.callees.get(number) if number else None
+            inbound = called.calls(10_800_000, 8) if called else 0
+            level, f = burst.look_reference(counts, inbound, 1.0, p.burst)
+            if level != NOTHING:
+                self._speak(BURST_NUMBER, key, key, index, time, attempt, int(f[2]), level, f)
+            if attempt:
+                level, f = burst.probe_reference(counts, time, callee, row["callee_tail"], p.burst)
+                if level != NOTHING:
+                    self._speak(PREFIX_PROBE, key, key, index, time, attempt, int(f[0]), level, f)
+            if (
+                "outcome" in news
+                and row["answered"] == 1
+                and counts.probe
+                and counts.probe[0] == row["callee_tail"]
+            ):
+                counts.probe = None
+        if number >= 10_000:
+            self._block(index, row, news, number, counts)
+
+    def _block(self, index: int, row: Mapping[str, Any], news: set[str], number: int, own: Counts) -> None:
+        p, time, attempt, status = self._p, row["time"], "attempt" in news, row["caller_status"]
+        block = number // 10_000
+        counts = self.blocks[block]
+        if time // 3_600_000 - counts.newest // 3_600_000 >= 2:
+            counts.callers.clear()
+        counts.advance(time)
+        if attempt and counts.newest // 3_600_000 - time // 3_600_000 < 2:
+            counts.callers.append(Attempt(time, number))
+        if own.calls(60_000, 10) <= burst.LIGHT_CALLS:
+            self._count(counts, row, news, row["callee"])
+            if attempt:
+                counts.trunks.append(row["trunk_hash"])
+            if p.burst.on and status not in (4, 5):
+                level, f = burst.look_block_reference(counts, p.burst)
+                if level != NOTHING:
+                    self._speak(BURST_BLOCK, block, block, index, time, attempt, int(f[2]), level, f)
+        if p.unallocated.on and attempt and status in (1, 2, 3):
+            level, f = unallocated.look_reference(own, counts, p.unallocated)
+            if level != NOTHING:
+                rationed = number if f[2] <= unallocated.FEW_NUMBERS else block
+                self._speak(UNALLOCATED, rationed, number, index, time, attempt, 1, level, f)
+
+    def _callee(self, index: int, row: Mapping[str, Any], news: set[str]) -> None:
+        p, time, callee = self._p, row["time"], row["callee"]
+        if callee == 0:
+            return
+        counts = self.callees[callee]
+        counts.advance(time)
+        key = self._key(row)
+        caller = key or row["caller"]
+        self._count(counts, row, news, caller)
+        if "outcome" in news and _is_talk(row):
+            if row["talk_ms"] >= p.flood.length_ms and key:
+                counts.known.append(Attempt(time, caller))
+            if callee >= 10_000:
+                block = self.blocks[callee // 10_000]
+                if time // 3_600_000 - block.newest // 3_600_000 >= 2:
+                    block.callers.clear()
+                block.advance(time)
+                block.talks_to.append(time)
+        if not p.flood.on or row["callee_status"] in (4, 5) or counts.calls(60_000, 10) < p.flood.watch:
+            return
+        notes = self.watched[callee]
+        if "attempt" in news:
+            own = self.callers.get(callee)
+            known = key != 0 and (counts.knows(caller) or (own is not None and own.knows(caller)))
+            notes.append([caller, row["call"], PENDING, int(not known)])
+            del notes[:-128]
+        if "outcome" in news:
+            became = UNWANTED
+            for what, applies in ((FAILED, _is_failure), (BUSY, _is_busy), (TALKED, _is_talk)):
+                if applies(row):
+                    became = what
+            for note in reversed(notes):
+                if note[1] == row["call"]:
+                    note[2] = became
+                    break
+        level, f = flood.look_reference(counts, p.flood)
+        if level != NOTHING:
+            self._speak(FLOOD, callee, callee, index, time, "attempt" in news, int(f[2]), level, f)
+
+    def _speak(
+        self,
+        pattern: int,
+        key: int,
+        about: int,
+        index: int,
+        time: int,
+        attempt: bool,
+        calls: int,
+        level: int,
+        features: list[float],
+    ) -> None:
+        held = self._spoken.get((pattern, key))
+        if held is None or time - held.last > 600_000:
+            self._spoken[pattern, key] = Spoken(time, time, 1, 0, level)
+            self._said.append(Said(index, pattern, about, level, calls, features))
+            return
+        count, untold = held.times + attempt, held.untold + attempt
+        few = attempt and (count <= 5 or count & (count - 1) == 0)
+        if time - held.told >= 1_000 or level > held.level or few:
+            self._said.append(Said(index, pattern, about, level, untold, features))
+            untold, told, top = 0, max(held.told, time), max(held.level, level)
+        else:
+            told, top = held.told, held.level
+        self._spoken[pattern, key] = Spoken(max(held.last, time), told, count, untold, top)

@@ -1,0 +1,68 @@
+"""What `flood` signals and notes, by kernel and in plain Python, over the same traffic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from config.settings import BurstSettings, DetectorsSettings, FloodSettings, UnallocatedSettings
+from detectors.flood import watched_at
+from detectors.shape import HIGH, MEDIUM
+from detectors.signals import CONTACTS
+from tests.folding import by_kernel, by_reference, settings_with
+from tests.parity.same import assert_said_the_same
+from tests.traffic import START, Row, both_roles, call, in_time, mixed_events
+
+EAGER = DetectorsSettings(
+    burst=BurstSettings(mode="off"),
+    unallocated=UnallocatedSettings(mode="off"),
+    flood=FloodSettings(
+        calls_10s=2, calls_1m=4, calls_10m=6, min_ends=2, odds=1.5, watch_10m=2, habit_factor=1
+    ),
+)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_mixed_traffic(seed: int) -> None:
+    rows = list(both_roles(mixed_events(seed, 350, spread_ms=(300, 2_000)[seed % 2])))
+    settings = settings_with(EAGER)
+    said = by_kernel(rows, settings)[0]
+    assert_said_the_same(said, by_reference(rows, settings)[0])
+    assert {s.level for s in said} >= {MEDIUM}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_who_called_a_watched_callee(seed: int) -> None:
+    rows = list(both_roles(mixed_events(seed, 500, spread_ms=300)))
+    _, state, _ = by_kernel(rows, settings_with(EAGER))
+    _, reference = by_reference(rows, settings_with(EAGER))
+    strangers = []
+    for callee, notes in reference.watched.items():
+        if notes:
+            assert noted(state.watched, callee) == notes
+            strangers += [note[3] for note in notes]
+    assert {0, 1} == set(strangers)
+
+
+def noted(watched: Any, callee: int) -> list[list[int]]:
+    at = watched_at(watched, callee)
+    last = int(watched.written[at])
+    ring = [watched.contacts[at, k % CONTACTS] for k in range(max(last - CONTACTS, 0), last)]
+    return [[int(c["caller"]), int(c["call"]), int(c["outcome"]), int(c["stranger"])] for c in ring]
+
+
+def bombing(calls: int) -> list[Row]:
+    return in_time(
+        *(
+            call(START + n * 400, 8613700000000 + n % 40, 8613811112222, f"b{n}", None, ring_ms=1_500)
+            for n in range(calls)
+        )
+    )
+
+
+def test_a_bombing() -> None:
+    rows = list(both_roles(bombing(200)))
+    said = by_kernel(rows, settings_with())[0]
+    assert_said_the_same(said, by_reference(rows, settings_with())[0])
+    assert HIGH in {s.level for s in said}

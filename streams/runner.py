@@ -42,9 +42,6 @@ REVOKE_TIMEOUT_S = 20.0
 RETRY_S = 2.0
 """After a failure the role waits this long, then starts over from the last commit."""
 
-_NOT_JOINED = 0
-"""The generation before the group has given this worker its partitions for the first time."""
-
 
 class Record(Protocol):
     """What a poll gives: aiokafka's ConsumerRecord, by the parts the roles use."""
@@ -116,7 +113,8 @@ class Runner(Service):  # type: ignore[misc]
         self.metrics = metrics
         self._work: dict[TopicPartition, Work] = {}
         self._next: dict[TopicPartition, int] = {}
-        self._generation = _NOT_JOINED
+        self._generation = 0
+        self._assigned = False
         self._rebuilt = -1
         self._turn = asyncio.Lock()
         self._log = structlog.get_logger(role.name)
@@ -175,7 +173,7 @@ class Runner(Service):  # type: ignore[misc]
         committed_at = time.monotonic()
         while not self.should_stop:
             generation = self._generation
-            if generation == _NOT_JOINED:
+            if not self._assigned:
                 await self.sleep(POLL_MS / 1000)
                 continue
             if self._rebuilt != generation:
@@ -219,33 +217,37 @@ class Runner(Service):  # type: ignore[misc]
         async with self._turn:
             self.checkpoint.forget()
             self._generation += 1
-            for partition in self.consumer.assignment():
-                committed = await self.consumer.committed(partition)
-                if committed is None:
-                    await self.consumer.seek_to_beginning(partition)
-                else:
-                    self.consumer.seek(partition, committed)
 
     async def _rebuild(self, generation: int) -> None:
-        """Open the assigned partitions' work and replay what its state reaches back to, silently."""
+        """Open the assigned partitions' work, replay what its state reaches back to, go on at the commit."""
         partitions = self.consumer.assignment()
         self._work = {}
         self._next = {}
         started = time.monotonic()
         await self.role.restore(partitions)
-        rows = 0
+        replayed = 0
         for partition in sorted(partitions):
             work = self.role.open(partition)
             if self.role.stateful:
-                rows += await self._replay(partition, work, generation)
+                replayed += await self._replay(partition, work, generation)
             self._work[partition] = work
+        await self._go_back_to_commit(partitions)
         if generation != self._generation:
             return
         self._rebuilt = generation
         seconds = time.monotonic() - started
         self.metrics.rebuilt(self.role.name, seconds)
         self.readiness.set(self.role.name, True, f"{len(partitions)} partitions")
-        self._log.info("ready", partitions=len(partitions), replayed=rows, seconds=round(seconds, 2))
+        self._log.info("ready", partitions=len(partitions), replayed=replayed, seconds=round(seconds, 2))
+
+    async def _go_back_to_commit(self, partitions: set[TopicPartition]) -> None:
+        """A poll of an earlier generation was dropped, and the consumer has moved past it."""
+        for partition in partitions:
+            committed = await self.consumer.committed(partition)
+            if committed is None:
+                await self.consumer.seek_to_beginning(partition)
+            else:
+                self.consumer.seek(partition, committed)
 
     async def _replay(self, partition: TopicPartition, work: Work, generation: int) -> int:
         committed = await self.consumer.committed(partition)
@@ -260,6 +262,7 @@ class Runner(Service):  # type: ignore[misc]
 
     async def revoked(self) -> None:
         self._generation += 1
+        self._assigned = False
         self.readiness.set(self.role.name, False, "rebalancing")
         async with self._turn:
             await self._commit_before("handing partitions over", REVOKE_TIMEOUT_S)
@@ -268,6 +271,7 @@ class Runner(Service):  # type: ignore[misc]
 
     def assigned(self) -> None:
         self._generation += 1
+        self._assigned = True
 
 
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -19,7 +19,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from streams.embedded.child import free_port
 
-PATIENCE_S = 90
+PATIENCE_S = 300
 """How long a test waits for what must come; a slow machine is not a failure."""
 
 

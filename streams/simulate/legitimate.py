@@ -255,10 +255,15 @@ _SHARES: tuple[tuple[float, Callable[[_Slice], Calls]], ...] = (
 
 
 class FollowUps:
-    """The calls that calls lead to: a missed one is called back, a failed one tried again."""
+    """The calls that calls lead to: a missed one is called back, a failed one tried again.
 
-    def __init__(self, world: World, name: str) -> None:
+    ``returned`` tells whether a missed call back is called back in turn. Attackers do not: a call of theirs
+    belongs to a campaign.
+    """
+
+    def __init__(self, world: World, name: str, returned: bool = True) -> None:
         self._world = world
+        self._returned = returned
         self._random = world.scenario.random("follow-ups", name)
         self._waiting: list[Calls] = []
 
@@ -300,7 +305,7 @@ class FollowUps:
         later = conduct(self._random, SOCIAL, start, calls.callee, calls.caller, trunk)
         _answer(self._random, later, calls.back_answered)
         later.again[:] = 0.5 * _AGAIN[later.outcome]
-        later.back[:] = 0.5 * _BACK[later.outcome]
+        later.back[:] = 0.5 * _BACK[later.outcome] * self._returned
         return later
 
 

@@ -43,7 +43,7 @@ class Simulation:
         scenario, world = self.scenario, self._world
         attacks = Attacks(world)
         legitimate = sources(world)
-        ordinary, attacked = FollowUps(world, "ordinary"), FollowUps(world, "attacked")
+        ordinary, attacked = FollowUps(world, "ordinary"), FollowUps(world, "attacked", returned=False)
         events = _Events(world, attacks)
         for begin in range(scenario.start_ms, scenario.end_ms, SLICE_MS):
             end = min(begin + SLICE_MS, scenario.end_ms)

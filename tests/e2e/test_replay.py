@@ -1,0 +1,62 @@
+"""Simulated traffic through `replay`: every campaign is answered and nobody else is blocked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import orjson
+import pytest
+
+from config.loading import load_settings
+from detectors.alert import Alert
+from detectors.plan import NumberingPlan
+from streams.importers.events import open_events
+from streams.replay import ALERTS, RULES, SUMMARY, replay
+from streams.simulate import Campaign, Scenario, campaigns, traffic
+from streams.wire.records import BlockRule, RuleChange, decode
+from tests.judge import judge
+
+OURS = ("burst", "flood", "unallocated")
+
+
+@pytest.fixture(scope="module")
+def plan() -> NumberingPlan:
+    return NumberingPlan.load(load_settings().numbering)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_campaign_is_answered_and_nobody_else_is_blocked(
+    seed: int, tmp_path: Path, plan: NumberingPlan
+) -> None:
+    scenario = Scenario(seed=seed, minutes=20)
+    events = list(traffic(scenario))
+    calls = tmp_path / "calls.ndjson"
+    calls.write_bytes(b"".join(orjson.dumps(each.event) + b"\n" for each in events))
+    settings = load_settings(overrides={"respond.mode": "enforce"})
+    summary = replay(open_events(calls), tmp_path, settings, plan)
+
+    assert summary["events"] == len(events)
+    assert orjson.loads((tmp_path / SUMMARY).read_bytes()) == summary
+    alerts = [decode(line, Alert) for line in (tmp_path / ALERTS).read_bytes().splitlines()]
+    changes = [_change(line) for line in (tmp_path / RULES).read_bytes().splitlines()]
+    verdicts = judge(events, changes, plan)
+    assert not verdicts.wrongly, verdicts.wrongly[:5]
+    for campaign in campaigns(scenario):
+        if campaign.kind in OURS:
+            assert _detected(campaign, alerts), f"no alert for {campaign}"
+            assert verdicts.blocked[campaign.campaign], f"no call blocked of {campaign}"
+
+
+def _change(line: bytes) -> RuleChange:
+    record = orjson.loads(line)
+    if record.get("tombstone"):
+        return RuleChange(record["rule_id"], None, record["at"], record["why"])
+    rule = decode(line, BlockRule)
+    return RuleChange(rule.rule_id, rule, rule.issued_at)
+
+
+def _detected(campaign: Campaign, alerts: list[Alert]) -> bool:
+    """Whether an alert of its detector names one of its subjects, or a block that holds one."""
+    named = {each.rstrip("*") for each in (*campaign.subjects, *campaign.callers, *campaign.callees)}
+    ours = {alert.subject.value.rstrip("*") for alert in alerts if alert.detector == campaign.kind}
+    return any(subject.startswith(each) or each.startswith(subject) for subject in ours for each in named)

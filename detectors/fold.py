@@ -24,7 +24,7 @@ from detectors.duplicates import (
     seen_elsewhere,
     seen_event,
 )
-from detectors.kernels import inlined, kernel, mix2
+from detectors.kernels import inlined, kernel, mix2, pasted
 from detectors.shape import BURST_BLOCK, BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, UNALLOCATED
 from detectors.signals import (
     BUSY,
@@ -184,13 +184,13 @@ def caller_key(caller: Any, status: Any, trunk: Any) -> Any:
     return -1 - np.int64(mix2(caller, trunk) >> np.uint64(1))
 
 
-@inlined
+@pasted
 def _lasted(c: Any, i: Any) -> Any:
     """Known ms from attempt to release."""
     return np.int64(max(c.ring_ms[i], 0)) + np.int64(max(c.talk_ms[i], 0))
 
 
-@inlined
+@pasted
 def _news(c: Any, i: Any, counted: Any) -> Any:
     """What row ``i`` tells that was not counted: bit 0 an attempt, bit 1 an outcome, bit 2 a duplicate."""
     role, time = np.int64(c.role[i]), c.time[i]
@@ -213,7 +213,7 @@ def _news(c: Any, i: Any, counted: Any) -> Any:
     return news if news != 0 else 4
 
 
-@inlined
+@pasted
 def _count(row: Any, c: Any, i: Any, news: Any, counterpart: Any) -> None:
     time = c.time[i]
     if news & 1:
@@ -236,7 +236,7 @@ def _service(status: Any) -> Any:
     return status == 4 or status == 5
 
 
-@inlined
+@pasted
 def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
     """A call as its caller's side sees it."""
     status, time, now = c.caller_status[i], c.time[i], s.newest[0]
@@ -289,7 +289,7 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
             speak(out, s.spoken, UNALLOCATED, rationed, number, i, time, attempt, 1, level)
 
 
-@inlined
+@pasted
 def _block_burst(key: Any, block: Any, i: Any, time: Any, attempt: Any, s: Any, p: Any, out: Any) -> None:
     f = out.signals[out.used[0]].features
     level = burst.look_block(block, p.burst, f)
@@ -299,12 +299,12 @@ def _block_burst(key: Any, block: Any, i: Any, time: Any, attempt: Any, s: Any, 
         out.signals[out.used[0] - 1].trunk = block.trunk
 
 
-@inlined
+@pasted
 def _is_talk(c: Any, i: Any) -> Any:
     return c.answered[i] == 1 and not 0 <= c.talk_ms[i] <= SHORT_TALK_MS
 
 
-@inlined
+@pasted
 def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
     """A call as its callee's side sees it."""
     time, now, callee = c.time[i], s.newest[0], c.callee[i]

@@ -93,6 +93,12 @@ def inlined(function: F) -> F:
     return cast(F, numba.njit(cache=False, **_OPTIONS)(function))
 
 
+def pasted(function: F) -> F:
+    """As `inlined`, for a helper that is given named tuples of arrays: always pasted into its caller, since
+    handing over so many arrays costs more than most helpers do."""
+    return cast(F, numba.njit(cache=False, forceinline=True, **_OPTIONS)(function))
+
+
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.kernels import inlined, mix
+from detectors.kernels import inlined, mix, pasted
 from detectors.windows import DAY, HOUR, ROW, total
 
 WAYS = 8
@@ -51,7 +51,7 @@ def new_table(capacity: int) -> Table:
     return Table(zeros(n, np.int64), zeros(n, ROW), np.zeros(1, np.int64))
 
 
-@inlined
+@pasted
 def find(table: Any, key: Any) -> Any:
     """Index of ``key`` (not 0), or -1."""
     base = np.int64(mix(key) & np.uint64(table.keys.size // WAYS - 1)) * WAYS
@@ -118,7 +118,7 @@ def _wipe(row: Any) -> None:
         row.day_talked[k] = 0
 
 
-@inlined
+@pasted
 def touch(table: Any, key: Any, now: Any) -> Any:
     """Index of ``key`` (not 0), taken in where it was not there; ``now`` is the newest event time, ms."""
     base = np.int64(mix(key) & np.uint64(table.keys.size // WAYS - 1)) * WAYS

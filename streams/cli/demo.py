@@ -224,11 +224,11 @@ def _summary(seen: Seen, directory: Path) -> dict[str, Any]:
 
 
 def _stored(path: Path) -> dict[str, int]:
-    """Rows that the service left in its store."""
+    """Rows that the service left in its store; none where it ended before it had any."""
     if not path.exists():
         return {}
     from config.settings import StoreSettings
-    from streams.store.ports import open_store
+    from streams.store.ports import StoreError, open_store
 
     store = open_store(StoreSettings(path=str(path)))
     try:
@@ -237,6 +237,8 @@ def _stored(path: Path) -> dict[str, int]:
             name: int(store.query(f"SELECT count() FROM {store.database}.{view}").rows[0][0])
             for name, view in views.items()
         }
+    except StoreError:
+        return {}
     finally:
         store.close()
 

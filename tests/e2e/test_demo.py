@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -47,7 +46,7 @@ def _processes_of(directory: Path) -> list[str]:
     holding = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            files = [os.readlink(each) for each in (process / "fd").iterdir()]
+            files = [str(each.readlink()) for each in (process / "fd").iterdir()]
         except OSError:
             continue
         if any(file.startswith(str(directory)) for file in files):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,8 @@ from streams.topics import topic_name
 from streams.wire.frames import decode_frame
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import encode
+
+COUNT_SUBJECTS_EVERY_S = 10.0
 
 
 class DetectRole(Role):
@@ -39,6 +42,8 @@ class _Partition:
         self._alerts = topic_name(settings, "alerts")
         self._summaries = topic_name(settings, "summaries")
         self._metrics = metrics
+        self._partition = partition
+        self._counted_at = 0.0
 
     def process(self, records: Sequence[Any], live: bool) -> list[Outgoing]:
         out: list[Outgoing] = []
@@ -53,4 +58,7 @@ class _Partition:
             if detected.summary is not None:
                 out.append(Outgoing(self._summaries, None, encode(detected.summary)))
             self._metrics.detected(detected.summary, detected.alerts, batch.num_rows)
+        if live and time.monotonic() - self._counted_at >= COUNT_SUBJECTS_EVERY_S:
+            self._counted_at = time.monotonic()
+            self._metrics.tracked(self._partition, self._detect.subjects())
         return out

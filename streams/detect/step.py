@@ -21,6 +21,7 @@ from detectors.flood import Flood
 from detectors.fold import Columns, aligned, columns_of, fold, new_output, new_state, parameters_of
 from detectors.shape import Call, Detector, Feature, Signal
 from detectors.signals import Output
+from detectors.subjects import used
 from detectors.unallocated import FEATURES as UNALLOCATED_FEATURES
 from detectors.unallocated import Plan, Unallocated
 from streams.wire.records import Summary, SummaryRow
@@ -75,6 +76,15 @@ class Detect:
             alerts += self._alerts_of(batch, output)
             output.used[:] = 0
         return Detected(alerts, self._summary(batch, columns, output, offset, self._evicted() - evicted))
+
+    def subjects(self) -> dict[str, int]:
+        """Subjects held, by table. Counts them: not for every record."""
+        state = self.state
+        return {
+            "callers": used(state.callers),
+            "blocks": used(state.blocks),
+            "callees": used(state.callees),
+        }
 
     def _learn_trunks(self, batch: pa.RecordBatch, columns: Columns) -> None:
         for hashed, name in zip(

@@ -1,0 +1,1 @@
+"""The analysts' HTTP API and page: not there yet."""

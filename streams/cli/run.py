@@ -52,7 +52,10 @@ def on_broker(settings: Settings) -> Iterator[Settings]:
 
 
 def run_until_stopped(settings: Settings, roles: tuple[str, ...]) -> None:
-    """Returns after SIGTERM or Ctrl-C. Raises Fault where the topics are not as the settings say."""
+    """Returns after SIGTERM or Ctrl-C.
+
+    Raises Fault where the topics are not as the settings say, or the service crashed.
+    """
     import faust
 
     from streams.app import build_app
@@ -65,5 +68,15 @@ def run_until_stopped(settings: Settings, roles: tuple[str, ...]) -> None:
     worker = faust.Worker(
         build_app(settings, roles), quiet=True, override_logging=False, redirect_stdouts=False, debug=False
     )
-    with contextlib.suppress(SystemExit):
+    worker.spinner = None
+    try:
         worker.execute_from_commandline()
+    except SystemExit as ended:
+        if ended.code:
+            raise _fault(ended.__context__) from ended
+
+
+def _fault(reason: BaseException | None) -> Fault:
+    if isinstance(reason, Fault):
+        return reason
+    return Fault(f"the service has crashed: {reason!r}", "the log above has the details; start it again")

@@ -1,0 +1,53 @@
+"""`ringfence run` says what is wrong and ends with it in its exit code."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from config.settings import Settings
+from streams.cli import exits
+from streams.embedded.broker import EmbeddedBroker
+from streams.topics import ensure_topics
+
+
+@pytest.fixture
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+def _run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **{f"RINGFENCE_{name}": value for name, value in settings.items()}}
+    command = [sys.executable, "-m", "streams.cli", "run", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_an_unknown_role_is_named() -> None:
+    ended = _run("ingset")
+    assert ended.returncode == exits.USAGE
+    assert "ingset" in ended.stderr
+
+
+def test_without_its_topics_it_says_how_to_make_them(broker: EmbeddedBroker) -> None:
+    ended = _run("ingest", KAFKA__BROKERS=broker.brokers)
+    assert ended.returncode == exits.FAULT
+    assert "calls does not exist" in ended.stderr
+    assert "ringfence topics create" in ended.stderr
+
+
+def test_a_busy_port_is_told_and_is_no_success(broker: EmbeddedBroker) -> None:
+    ensure_topics(broker.settings(Settings()))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ended = _run("ingest", KAFKA__BROKERS=broker.brokers, KAFKA__IDEMPOTENT="false", SERVICE__PORT=port)
+    assert ended.returncode == exits.FAULT
+    assert f"127.0.0.1:{port} is taken" in ended.stderr
+    assert ended.stdout == ""

@@ -168,7 +168,7 @@ def look(row: Any, inbound: Any, factor: Any, p: Any, f: Any) -> Any:
     if callees < p.fan_out * calls and callees < SATURATED:
         return NOTHING
     day = np.float64(total(row.day_attempts))
-    outcome, ends, talked, pending = log_odds(row, total(row.failed), p)
+    outcome, ends, talked, pending = log_odds(row, total(row.failed), p.unwanted, p.talked)
     day_talked = np.float64(total(row.day_talked))
     habit = max(day - day_talked, 0.0) * p.unwanted + day_talked * p.talked
     habit = min(max(habit, HABIT_LIMIT), 0.0)

@@ -221,7 +221,8 @@ def look(row: Any, p: Any, f: Any) -> Any:
     habit = max(day - calls, 0.0) / TEN_MINUTES_A_DAY
     if calls < p.habit_factor * habit:
         return NOTHING
-    outcome, ends, talked, pending = log_odds(row, total(row.failed) + total(row.marked), p)
+    aside = total(row.failed) + total(row.marked)
+    outcome, ends, talked, pending = log_odds(row, aside, p.unwanted, p.talked)
     if outcome < QUIET_ODDS:
         return NOTHING
     f[:] = 0.0

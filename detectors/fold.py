@@ -204,11 +204,11 @@ def _news(c: Any, i: Any, counted: Any) -> Any:
     news = told
     if caller < 0 and c.caller_status[i] == 7:
         return news if news != 0 else 4
-    if told & 1 and seen_elsewhere(counted.pairs, pair_key(caller, callee, role, 0), time, network):
+    if told & 1 and seen_elsewhere(counted.pairs, pair_key(caller, callee, role, np.int64(0)), time, network):
         news &= ~1
     if told & 2:
         released = time + _lasted(c, i) if attempt else time
-        if seen_elsewhere(counted.pairs, pair_key(caller, callee, role, 1), released, network):
+        if seen_elsewhere(counted.pairs, pair_key(caller, callee, role, np.int64(1)), released, network):
             news &= ~2
     return news if news != 0 else 4
 
@@ -260,12 +260,14 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
         f = out.signals[out.used[0]].features
         level = burst.look(row, inbound, 1.0, p.burst, f)
         if level != NOTHING:
-            speak(out, s.spoken, BURST_NUMBER, key, key, i, time, attempt, np.int64(f[2]), level)
+            speak(out, s.spoken, np.int64(BURST_NUMBER), key, key, i, time, attempt, np.int64(f[2]), level)
         if attempt:
             f = out.signals[out.used[0]].features
             level = burst.probe(row, time, c.callee[i], c.callee_tail[i], p.burst, f)
             if level != NOTHING:
-                speak(out, s.spoken, PREFIX_PROBE, key, key, i, time, attempt, np.int64(f[0]), level)
+                speak(
+                    out, s.spoken, np.int64(PREFIX_PROBE), key, key, i, time, attempt, np.int64(f[0]), level
+                )
         if news & 2 and c.answered[i] == 1:
             burst.probe_answered(row, c.callee_tail[i])
     if block_key == 0:
@@ -286,7 +288,9 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
         if level != NOTHING:
             few = f[2] <= unallocated.FEW_NUMBERS
             rationed = number if few else block_key
-            speak(out, s.spoken, UNALLOCATED, rationed, number, i, time, attempt, 1, level)
+            speak(
+                out, s.spoken, np.int64(UNALLOCATED), rationed, number, i, time, attempt, np.int64(1), level
+            )
 
 
 @pasted
@@ -295,7 +299,7 @@ def _block_burst(key: Any, block: Any, i: Any, time: Any, attempt: Any, s: Any, 
     level = burst.look_block(block, p.burst, f)
     if level == NOTHING:
         return
-    if speak(out, s.spoken, BURST_BLOCK, key, key, i, time, attempt, np.int64(f[2]), level):
+    if speak(out, s.spoken, np.int64(BURST_BLOCK), key, key, i, time, attempt, np.int64(f[2]), level):
         out.signals[out.used[0] - 1].trunk = block.trunk
 
 
@@ -348,7 +352,7 @@ def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
     level = flood.look(row, p.flood, f)
     if level != NOTHING:
         calls = np.int64(f[2])
-        if speak(out, s.spoken, FLOOD, callee, callee, i, time, news & 1, calls, level):
+        if speak(out, s.spoken, np.int64(FLOOD), callee, callee, i, time, news & 1, calls, level):
             flood.copy_contacts(s.watched, callee, out.contacts[out.used[1]])
             out.signals[out.used[0] - 1].contacts = np.int32(out.used[1])
             out.used[1] += 1

@@ -75,7 +75,7 @@ def _use_cache() -> bool:
 CACHED = _use_cache()
 
 
-_OPTIONS = {"nogil": True, "fastmath": False, "error_model": "numpy", "_nrt": False}
+_OPTIONS = {"nogil": True, "fastmath": False, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
 """``_nrt`` False: no reference counts on the arrays a kernel is given. They cost several times the work
 itself where arrays come as named tuples through several functions. A kernel therefore makes no array."""
 
@@ -85,18 +85,15 @@ def kernel(function: F) -> F:
     return cast(F, numba.njit(cache=CACHED, **_OPTIONS)(function))
 
 
-lean_kernel = kernel
-
-
 def inlined(function: F) -> F:
     """As `kernel`, for a helper that is only called from kernels: nothing of its own is cached."""
-    return cast(F, numba.njit(cache=False, **_OPTIONS)(function))
+    return cast(F, numba.njit(cache=False, no_cpython_wrapper=True, **_OPTIONS)(function))
 
 
 def pasted(function: F) -> F:
     """As `inlined`, for a helper that is given named tuples of arrays: always pasted into its caller, since
     handing over so many arrays costs more than most helpers do."""
-    return cast(F, numba.njit(cache=False, forceinline=True, **_OPTIONS)(function))
+    return cast(F, numba.njit(cache=False, forceinline=True, no_cpython_wrapper=True, **_OPTIONS)(function))
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

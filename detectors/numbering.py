@@ -18,7 +18,7 @@ import pyarrow as pa
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
 from detectors.calls import NumberKind, NumberStatus, text_number
-from detectors.kernels import inlined, lean_kernel
+from detectors.kernels import inlined, kernel
 from detectors.plan import NumberingPlan, PlanTables, plan_walk
 from detectors.plan_additions import MAX_DIGITS
 from detectors.plan_build import metadata
@@ -298,7 +298,7 @@ def _areas(country: int, plan: NumberingPlan) -> npt.NDArray[np.bool_]:
     return area
 
 
-@lean_kernel
+@kernel
 def read_all(
     tables: PlanTables,
     rules: Rules,

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from config.settings import NumberingSettings
 from detectors import plan_additions, plan_build, plan_patterns, plan_tree
 from detectors.calls import NumberKind, NumberStatus
-from detectors.kernels import inlined, lean_kernel
+from detectors.kernels import inlined, kernel
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def _is_complete(tables: PlanTables, node: np.uint64) -> bool:
     return True
 
 
-@lean_kernel
+@kernel
 def plan_lookup(
     tables: PlanTables,
     numbers: npt.NDArray[np.int64],

@@ -41,7 +41,7 @@ def group_sums(c: Any, to_network: Any, counted: Any, into: Sums) -> int:
     """Groups the CALLER rows of ``c`` (``detectors.fold.Columns``) that ``counted`` (uint8: bit 0 attempt,
     bit 1 outcome) says are news; returns the number of groups."""
     slots, first, sums, callees = into
-    groups = 0
+    groups: Any = np.int64(0)
     for i in range(c.time.size):
         if c.role[i] != 0 or counted[i] == 0:
             continue
@@ -62,7 +62,7 @@ def group_sums(c: Any, to_network: Any, counted: Any, into: Sums) -> int:
                 sums[g, TALK_MS] += max(talk, 0)
                 if 0 <= talk <= SHORT_TALK_MS:
                     sums[g, SHORT] += 1
-    return groups
+    return int(groups)
 
 
 @inlined

@@ -330,18 +330,18 @@ def _matured(row: Any, young: Any, aside: Any) -> Any:
 
 
 @inlined
-def log_odds(row: Any, aside: Any, p: Any) -> Any:
+def log_odds(row: Any, aside: Any, weight: Any, talk_weight: Any) -> Any:
     """Log-odds for abuse of the calls of the last 10 minutes that are not young, and what they rest on: ends,
     talks and pending calls. float64 each.
 
-    ``aside`` calls are over without being ends (int64). ``p.unwanted`` is what a call without talk adds,
-    ``p.talked`` (below 0) one with talk or pending. Calls are young for 10 s or for 30 s, whichever says
+    ``aside`` calls are over without being ends (int64). ``weight`` is what a call without talk adds,
+    ``talk_weight`` (below 0) one with talk or pending. Calls are young for 10 s or for 30 s, whichever says
     more: either way what still rings counts as talk.
     """
-    unwanted, talked, pending = _matured(row, 3, aside)
-    odds = unwanted * p.unwanted + (talked + pending) * p.talked
-    unwanted1, talked1, pending1 = _matured(row, 1, aside)
-    odds1 = unwanted1 * p.unwanted + (talked1 + pending1) * p.talked
+    unwanted, talked, pending = _matured(row, np.int64(3), aside)
+    odds = unwanted * weight + (talked + pending) * talk_weight
+    unwanted1, talked1, pending1 = _matured(row, np.int64(1), aside)
+    odds1 = unwanted1 * weight + (talked1 + pending1) * talk_weight
     if odds1 > odds:
         odds, unwanted, talked, pending = odds1, unwanted1, talked1, pending1
     return odds, np.float64(unwanted + talked), np.float64(talked), np.float64(pending)

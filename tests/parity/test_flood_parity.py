@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 
 from config.settings import BurstSettings, DetectorsSettings, FloodSettings, UnallocatedSettings
-from detectors.flood import watched_at
+from detectors import flood
 from detectors.shape import HIGH, MEDIUM
 from detectors.signals import CONTACTS
 from tests.folding import by_kernel, by_reference, settings_with
+from tests.kernel import called
 from tests.parity.same import assert_said_the_same
 from tests.traffic import START, Row, both_roles, call, in_time, mixed_events
+
+watched_at = called(flood.watched_at)
 
 EAGER = DetectorsSettings(
     burst=BurstSettings(mode="off"),

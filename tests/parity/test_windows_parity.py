@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from detectors import kernels, windows
+from detectors import kernels, subjects, windows
 from detectors.fold import State
 from detectors.plain import Counts, estimate, mix, mix2
 from detectors.reference import Reference
-from detectors.subjects import Table, find, used
+from detectors.subjects import Table, used
 from tests.folding import by_kernel, by_reference, settings_with
+from tests.kernel import called
 from tests.traffic import both_roles, mixed_events
+
+find = called(subjects.find)
+total = called(windows.total)
+distinct = called(windows.distinct)
+kernel_mix = called(kernels.mix)
+kernel_mix2 = called(kernels.mix2)
 
 SEEDS = range(12)
 
@@ -27,8 +34,8 @@ def both(request: pytest.FixtureRequest) -> tuple[State, list[int], Reference]:
 
 def test_hashes_agree() -> None:
     for value in (0, 1, -1, 2**63 - 1, -(2**63), 8613800138000):
-        assert int(kernels.mix(value)) == mix(value % 2**64)
-        assert int(kernels.mix2(value, 7)) == mix2(value, 7)
+        assert int(kernel_mix(value)) == mix(value % 2**64)
+        assert int(kernel_mix2(value, 7)) == mix2(value, 7)
 
 
 def test_duplicates_and_late_rows(both: tuple[State, list[int], Reference]) -> None:
@@ -50,28 +57,28 @@ def test_every_count_of_every_subject(both: tuple[State, list[int], Reference]) 
         (state.blocks, reference.blocks),
         (state.callees, reference.callees),
     )
-    for table, subjects in tables:
-        assert used(table) == len(subjects)
-        for key, counts in subjects.items():
+    for table, held in tables:
+        assert used(table) == len(held)
+        for key, counts in held.items():
             assert_same(table, key, counts)
 
 
 def assert_same(table: Table, key: int, counts: Counts) -> None:
     row = table.rows[find(table, key)]
     assert row["newest"] == counts.newest
-    assert windows.total(row["two_seconds"]) == counts.calls(2_000, 5)
-    assert windows.total(row["ten_seconds"]) == counts.calls(10_000, 6)
-    assert windows.total(row["attempts"]) == counts.calls(60_000, 10)
-    assert windows.total(row["hour_attempts"]) == counts.calls(600_000, 6)
-    assert windows.total(row["day_attempts"]) == counts.calls(10_800_000, 8)
-    assert windows.total(row["ends"]) == counts.ends()
-    assert windows.total(row["answered"]) == counts.answered()
-    assert windows.total(row["talked"]) == counts.talks(60_000, 10)
-    assert windows.total(row["hour_talked"]) == counts.talks(600_000, 6)
-    assert windows.total(row["day_talked"]) == counts.talks(10_800_000, 8)
-    assert windows.total(row["failed"]) == counts.recent(counts.failures)
-    assert windows.total(row["marked"]) == counts.recent(counts.marked)
-    assert windows.distinct(row["counterparts"]) == pytest.approx(counts.counterparts())
+    assert total(row["two_seconds"]) == counts.calls(2_000, 5)
+    assert total(row["ten_seconds"]) == counts.calls(10_000, 6)
+    assert total(row["attempts"]) == counts.calls(60_000, 10)
+    assert total(row["hour_attempts"]) == counts.calls(600_000, 6)
+    assert total(row["day_attempts"]) == counts.calls(10_800_000, 8)
+    assert total(row["ends"]) == counts.ends()
+    assert total(row["answered"]) == counts.answered()
+    assert total(row["talked"]) == counts.talks(60_000, 10)
+    assert total(row["hour_talked"]) == counts.talks(600_000, 6)
+    assert total(row["day_talked"]) == counts.talks(10_800_000, 8)
+    assert total(row["failed"]) == counts.recent(counts.failures)
+    assert total(row["marked"]) == counts.recent(counts.marked)
+    assert distinct(row["counterparts"]) == pytest.approx(counts.counterparts())
 
 
 def test_estimates_agree() -> None:

@@ -265,12 +265,12 @@ def test_another_source_means_another_cache(tmp_path: Path) -> None:
 
 def test_without_a_place_for_the_cache_it_still_runs(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    code = "from detectors import kernels; print(kernels.CACHED, int(kernels.mix(1)))"
+    code = "from detectors import kernels; print(kernels.CACHED)"
     environment = os.environ | {"RINGFENCE_CACHE_DIR": str(tmp_path / "file")}
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
     )
-    assert done.stdout.split() == ["False", str(int(kernels.mix(1)))]
+    assert done.stdout.split() == ["False"]
     assert "set RINGFENCE_CACHE_DIR" in done.stderr
 
 

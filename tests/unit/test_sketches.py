@@ -7,7 +7,12 @@ import random
 import numpy as np
 import pytest
 
-from detectors.sketches import LINEAR, SATURATED, bit_of, circle_bits
+from detectors import sketches
+from detectors.sketches import LINEAR, SATURATED
+from tests.kernel import called
+
+bit_of = called(sketches.bit_of)
+circle_bits = called(sketches.circle_bits)
 
 
 def estimate(values: range | list[int]) -> float:

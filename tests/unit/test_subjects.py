@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from detectors.subjects import WAYS, Table, find, new_table, power_of_two, touch, used
-from detectors.windows import advance, count_attempt
+from detectors import subjects, windows
+from detectors.subjects import WAYS, Table, new_table, power_of_two, used
+from tests.kernel import called
 from tests.traffic import START
+
+find = called(subjects.find)
+touch = called(subjects.touch)
+advance = called(windows.advance)
+count_attempt = called(windows.count_attempt)
 
 
 def calls(table: Table, key: int, time: int, n: int = 1) -> None:

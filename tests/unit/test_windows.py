@@ -10,13 +10,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.settings import BurstSettings
-from detectors import windows
+from detectors import subjects, windows
 from detectors.burst import parameters_of
-from detectors.subjects import BYTES_PER_SUBJECT, new_table, touch
+from detectors.subjects import BYTES_PER_SUBJECT, new_table
+from tests.kernel import called
 from tests.traffic import START
 
 MINUTE = 60_000
 Row = Any
+
+touch = called(subjects.touch)
+acquaint = called(windows.acquaint)
+acquainted = called(windows.acquainted)
+advance = called(windows.advance)
+advance_block = called(windows.advance_block)
+count_attempt = called(windows.count_attempt)
+count_failure = called(windows.count_failure)
+count_outcome = called(windows.count_outcome)
+is_busy = called(windows.is_busy)
+is_failure = called(windows.is_failure)
+is_invalid = called(windows.is_invalid)
+log_odds = called(windows.log_odds)
+note_number = called(windows.note_number)
+total = called(windows.total)
+vote_trunk = called(windows.vote_trunk)
 
 
 def new_row() -> Row:
@@ -25,8 +42,8 @@ def new_row() -> Row:
 
 
 def attempt(row: Row, time: int, callee: int = 1) -> None:
-    windows.advance(row, time)
-    windows.count_attempt(row, time, callee)
+    advance(row, time)
+    count_attempt(row, time, callee)
 
 
 def test_a_subject_takes_less_than_300_bytes() -> None:
@@ -37,23 +54,23 @@ def test_each_tier_forgets_at_its_own_pace() -> None:
     row = new_row()
     attempt(row, START)
     attempt(row, START + 11 * 1_000)
-    assert [windows.total(row[t]) for t in ("two_seconds", "ten_seconds", "attempts")] == [1, 2, 2]
+    assert [total(row[t]) for t in ("two_seconds", "ten_seconds", "attempts")] == [1, 2, 2]
     attempt(row, START + 2 * MINUTE)
-    assert [windows.total(row[t]) for t in ("two_seconds", "ten_seconds", "attempts")] == [1, 1, 3]
+    assert [total(row[t]) for t in ("two_seconds", "ten_seconds", "attempts")] == [1, 1, 3]
     attempt(row, START + 30 * MINUTE)
-    assert [windows.total(row[t]) for t in ("attempts", "hour_attempts", "day_attempts")] == [1, 4, 4]
+    assert [total(row[t]) for t in ("attempts", "hour_attempts", "day_attempts")] == [1, 4, 4]
     attempt(row, START + 5 * 3_600_000)
-    assert [windows.total(row[t]) for t in ("hour_attempts", "day_attempts")] == [1, 5]
+    assert [total(row[t]) for t in ("hour_attempts", "day_attempts")] == [1, 5]
     attempt(row, START + 30 * 3_600_000)
-    assert windows.total(row["day_attempts"]) == 1
+    assert total(row["day_attempts"]) == 1
 
 
 def test_a_late_event_is_left_out_only_where_the_ring_has_gone_on() -> None:
     row = new_row()
     attempt(row, START + 45 * MINUTE)
     attempt(row, START + 20 * MINUTE)
-    assert windows.total(row["attempts"]) == 1
-    assert windows.total(row["hour_attempts"]) == 2
+    assert total(row["attempts"]) == 1
+    assert total(row["hour_attempts"]) == 2
     assert row["newest"] == START + 45 * MINUTE
 
 
@@ -61,36 +78,37 @@ def test_a_clock_jump_of_centuries_clears_each_ring_once() -> None:
     row = new_row()
     attempt(row, START)
     attempt(row, START + 10**15)
-    assert [windows.total(row[t]) for t in ("attempts", "hour_attempts", "day_attempts")] == [1, 1, 1]
+    assert [total(row[t]) for t in ("attempts", "hour_attempts", "day_attempts")] == [1, 1, 1]
     attempt(row, START)
-    assert windows.total(row["day_attempts"]) == 1
+    assert total(row["day_attempts"]) == 1
 
 
 def test_counters_stop_at_their_most() -> None:
     row = new_row()
-    windows.advance(row, START)
+    advance(row, START)
     row["attempts"][START // MINUTE % 10] = 65_534
     for _ in range(3):
-        windows.count_attempt(row, START, 1)
-    assert windows.total(row["attempts"]) == 65_535
+        count_attempt(row, START, 1)
+    assert total(row["attempts"]) == 65_535
 
 
 def test_ends_without_attempts_leave_nothing_negative() -> None:
     row = new_row()
-    windows.advance(row, START + 3 * MINUTE)
+    advance(row, START + 3 * MINUTE)
     for _ in range(5):
-        windows.count_outcome(row, START, 0, -1)
-    windows.count_failure(row, START)
+        count_outcome(row, START, 0, -1)
+    count_failure(row, START)
 
-    _, ends, talked, pending = windows.log_odds(row, 1, parameters_of(BurstSettings()))
+    p = parameters_of(BurstSettings())
+    _, ends, talked, pending = log_odds(row, 1, p.unwanted, p.talked)
     assert (ends, talked, pending) == (5, 0, 0)
 
 
 def test_an_outcome_belongs_to_the_minute_of_its_attempt() -> None:
     row = new_row()
     attempt(row, START)
-    windows.advance(row, START + 5 * MINUTE)
-    windows.count_outcome(row, START, 1, 300_000)
+    advance(row, START + 5 * MINUTE)
+    count_outcome(row, START, 1, 300_000)
     slot = START // MINUTE % 10
     assert row["ends"][slot] == row["answered"][slot] == row["talked"][slot] == 1
 
@@ -101,9 +119,9 @@ def test_an_outcome_belongs_to_the_minute_of_its_attempt() -> None:
 )
 def test_talked_is_answered_for_more_than_six_seconds(answered: int, talk_ms: int, talked: int) -> None:
     row = new_row()
-    windows.advance(row, START)
-    windows.count_outcome(row, START, answered, talk_ms)
-    assert windows.total(row["talked"]) == windows.total(row["day_talked"]) == talked
+    advance(row, START)
+    count_outcome(row, START, answered, talk_ms)
+    assert total(row["talked"]) == total(row["day_talked"]) == talked
 
 
 @pytest.mark.parametrize(
@@ -112,14 +130,14 @@ def test_talked_is_answered_for_more_than_six_seconds(answered: int, talk_ms: in
      (0, -1, 486, False), (0, 63, -1, False), (0, 127, -1, False), (0, -1, -1, False), (0, 1, -1, False)],
 )  # fmt: skip
 def test_what_counts_as_lost_by_the_network(answered: int, cause: int, sip: int, failed: bool) -> None:
-    assert windows.is_failure(answered, cause, sip) is failed
+    assert is_failure(answered, cause, sip) is failed
 
 
 def test_what_counts_as_busy() -> None:
-    assert windows.is_busy(0, 17, -1)
-    assert windows.is_busy(0, -1, 486)
-    assert not windows.is_busy(0, 16, 486)
-    assert not windows.is_busy(1, 17, -1)
+    assert is_busy(0, 17, -1)
+    assert is_busy(0, -1, 486)
+    assert not is_busy(0, 16, 486)
+    assert not is_busy(1, 17, -1)
 
 
 @pytest.mark.parametrize(
@@ -129,34 +147,34 @@ def test_what_counts_as_busy() -> None:
 def test_what_counts_as_a_number_that_does_not_exist(
     answered: int, cause: int, sip: int, invalid: bool
 ) -> None:
-    assert windows.is_invalid(answered, cause, sip) is invalid
+    assert is_invalid(answered, cause, sip) is invalid
 
 
 def test_the_circle_lasts_until_the_day_after() -> None:
     row = new_row()
     day = 86_400_000
-    windows.advance(row, START)
-    windows.acquaint(row, START, 8613800138000)
-    assert windows.acquainted(row, 8613800138000)
-    assert not windows.acquainted(row, 8613800138001)
-    windows.advance(row, START + day)
-    assert windows.acquainted(row, 8613800138000)
-    windows.advance(row, START + 2 * day)
-    assert not windows.acquainted(row, 8613800138000)
+    advance(row, START)
+    acquaint(row, START, 8613800138000)
+    assert acquainted(row, 8613800138000)
+    assert not acquainted(row, 8613800138001)
+    advance(row, START + day)
+    assert acquainted(row, 8613800138000)
+    advance(row, START + 2 * day)
+    assert not acquainted(row, 8613800138000)
 
 
 def test_a_block_knows_its_numbers_for_two_hours() -> None:
     row = new_row()
     hour = 3_600_000
     for time, number in ((START, 10_007), (START + 1, 19_993), (START + hour, 15_000)):
-        windows.advance_block(row, time)
-        windows.note_number(row, time, number)
+        advance_block(row, time)
+        note_number(row, time, number)
     assert 10_000 - row["span"][0] == 7
     assert row["span"][1] - 1 == 9_993
     assert sum(int(word).bit_count() for word in row["own"]) == 3
-    windows.advance_block(row, START + 2 * hour)
+    advance_block(row, START + 2 * hour)
     assert sum(int(word).bit_count() for word in row["own"]) == 1
-    windows.advance_block(row, START + 4 * hour)
+    advance_block(row, START + 4 * hour)
     assert not row["own"].any()
     assert not row["span"].any()
 
@@ -164,7 +182,7 @@ def test_a_block_knows_its_numbers_for_two_hours() -> None:
 def test_the_trunk_of_most_calls_is_kept() -> None:
     row = new_row()
     for trunk in (5, 7, 7, 9, 7, 7):
-        windows.vote_trunk(row, np.uint64(trunk))
+        vote_trunk(row, np.uint64(trunk))
     assert row["trunk"] == 7
 
 
@@ -181,14 +199,14 @@ def test_order_does_not_matter(events: list[tuple[int, int, int]], random: Any) 
         row = new_row()
         for offset, number, what in order:
             time = START + offset
-            windows.advance(row, time)
+            advance(row, time)
             if what == 0:
-                windows.count_outcome(row, time, number % 2, number * 100)
+                count_outcome(row, time, number % 2, number * 100)
             elif what == 1:
-                windows.count_failure(row, time)
+                count_failure(row, time)
             else:
-                windows.count_attempt(row, time, number)
-                windows.acquaint(row, time, number)
+                count_attempt(row, time, number)
+                acquaint(row, time, number)
         row["first_seen"] = 0
         return bytes(row.tobytes())
 

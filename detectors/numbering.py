@@ -400,7 +400,7 @@ def _national(
             size = end - first - area
             if area and (area == 1 or subscriber or not 3 <= size <= SHORT):
                 continue
-            if area and not rules.area[_value(data, first, first + area, 0)]:
+            if area and (data[first] == _ZERO or not rules.area[_value(data, first, first + area, 0)]):
                 continue
             if size > MAX_DIGITS:
                 break

@@ -19,7 +19,7 @@ from tests.rules import CALLEE, CALLER, T0, TTL, rule, settings
 from tests.unit.test_switch_reader import Topic
 
 NOW = time.time_ns() // 1_000_000
-LONG = {"not_before": NOW - TTL, "issued_at": NOW - TTL, "expires_at": NOW + TTL}
+LONG = {"not_before": NOW - TTL, "issued_at": NOW - TTL, "expires_at": NOW + 100 * TTL}
 ONE = rule(Match(caller=CALLER, trunk="T1"), reason="40 calls in a minute", **LONG)
 
 
@@ -77,7 +77,7 @@ def test_once_lists_and_ends(topic: Topic, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize(("fields", "state"), [
     ({"mode": "shadow"}, "shadow"), ({"mode": "report"}, "report"), ({"expires_at": NOW - 1}, "over"),
-    ({"not_before": NOW + TTL // 2}, "to come"), ({"approval": Approval("revoked")}, "revoked"),
+    ({"not_before": NOW + 100 * TTL, "expires_at": NOW + 200 * TTL}, "to come"), ({"approval": Approval("revoked")}, "revoked"),
 ])  # fmt: skip
 def test_a_rule_that_does_not_act_says_why(
     topic: Topic, capsys: pytest.CaptureFixture[str], fields: dict[str, Any], state: str

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from config.settings import NumberingSettings
@@ -168,6 +168,8 @@ def test_any_text_is_one_number_or_itself(rows: list[tuple[str, int | None, int 
 
 @settings(deadline=None)
 @given(st.integers(1, 10**15 - 1))
+@example(23950000)
+@example(10110)
 def test_e164_in_its_own_form_is_stable(number: int) -> None:
     normaliser = at_home()
     first = normaliser.number(f"+{number}")

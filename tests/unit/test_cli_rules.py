@@ -77,7 +77,8 @@ def test_once_lists_and_ends(topic: Topic, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize(("fields", "state"), [
     ({"mode": "shadow"}, "shadow"), ({"mode": "report"}, "report"), ({"expires_at": NOW - 1}, "over"),
-    ({"not_before": NOW + 100 * TTL, "expires_at": NOW + 200 * TTL}, "to come"), ({"approval": Approval("revoked")}, "revoked"),
+    ({"not_before": NOW + 100 * TTL, "expires_at": NOW + 200 * TTL}, "to come"),
+    ({"approval": Approval("revoked")}, "revoked"),
 ])  # fmt: skip
 def test_a_rule_that_does_not_act_says_why(
     topic: Topic, capsys: pytest.CaptureFixture[str], fields: dict[str, Any], state: str

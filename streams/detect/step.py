@@ -6,7 +6,7 @@ other records changes the summaries' borders, never the alerts.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -37,6 +37,7 @@ _FEATURES: tuple[tuple[Feature, ...], ...] = (
     FLOOD_FEATURES,
 )
 """By pattern."""
+_NAMES = [[feature.name for feature in features] for features in _FEATURES]
 
 
 class Detected(NamedTuple):
@@ -100,11 +101,27 @@ class Detect:
     def _alerts_of(self, batch: pa.RecordBatch, output: Output) -> list[Alert]:
         metadata = batch.schema.metadata or {}
         plan_version = metadata.get(b"plan_version", b"").decode() or self._plan.version
-        taken = (
-            self._alerts.take(_signal(record, output), _call(batch, int(record["row"])), plan_version)
-            for record in output.signals[: output.used[0]]
-        )
-        return [alert for alert in taken if alert is not None]
+        alerts = []
+        for told in output.signals[: output.used[0]].tolist():
+            row, key, trunk, time, calls, pattern, level, contacts, opened, features = told
+            if not opened and self._alerts.absorb(pattern, key, time, calls, level):
+                continue
+            signal = Signal(
+                row=row,
+                key=key,
+                trunk=trunk,
+                time=time,
+                calls=calls,
+                pattern=pattern,
+                level=level,
+                opened=bool(opened),
+                features=dict(zip(_NAMES[pattern], features.tolist(), strict=False)),
+                contacts=output.contacts[contacts] if contacts >= 0 else None,
+            )
+            alert = self._alerts.take(signal, _call(batch, row), plan_version)
+            if alert is not None:
+                alerts.append(alert)
+        return alerts
 
     def _summary(
         self, batch: pa.RecordBatch, columns: Columns, output: Output, offset: int, evicted: int
@@ -149,23 +166,6 @@ class Detect:
 def config_hash(settings: Settings) -> str:
     """16 hex digits that name the detectors' settings."""
     return content_id(settings.detectors.model_dump(mode="json"))[:16]
-
-
-def _signal(record: Any, output: Output) -> Signal:
-    names = _FEATURES[int(record["pattern"])]
-    contacts = int(record["contacts"])
-    return Signal(
-        row=int(record["row"]),
-        key=int(record["key"]),
-        trunk=int(record["trunk"]),
-        time=int(record["time"]),
-        calls=int(record["calls"]),
-        pattern=int(record["pattern"]),
-        level=int(record["level"]),
-        opened=bool(record["opened"]),
-        features=dict(zip((f.name for f in names), record["features"].tolist(), strict=False)),
-        contacts=output.contacts[contacts] if contacts >= 0 else None,
-    )
 
 
 _CALL = (

@@ -15,6 +15,7 @@ import pytest
 
 from config.settings import DetectSettings, Settings
 from detectors import fold, kernels
+from detectors.alert import Alert
 from detectors.calls import FRAME_SCHEMA, EventType
 from detectors.subjects import used
 from streams.detect.step import Detect, config_hash
@@ -197,6 +198,7 @@ def test_a_burst_is_found_in_a_full_table() -> None:
     noise = [cdr(START + n * 20, 8613000000000 + n * 9_973, FRIEND + n, f"n{n}", None) for n in range(3_000)]
     found = step(frame_of(in_time(noise, dialler(8617012345678, 200, 300, [None]))), 0)
     assert "+8617012345678" in {p.match.caller for a in found.alerts for p in a.proposals}
+    assert [decode(encode(alert), Alert) for alert in found.alerts] == found.alerts
 
 
 def test_slices_and_other_dictionaries_are_the_same_rows() -> None:

@@ -22,6 +22,8 @@ from detectors.signals import QUIET_MS
 ALIGN_MS = 600_000
 RENEW_MS = 60_000
 PROPOSE_MS = 5_000
+DESCRIBE_MS = 5_000
+"""A signal that changes nothing else is described anew, with its proposals, so often."""
 MOST_PROPOSALS = 16
 MOST_SAMPLES = 5
 MOST_NAMES = 8
@@ -35,7 +37,12 @@ class _Open(msgspec.Struct):
     level: int
     told_at: int
     told_calls: int
+    described_at: int
     untold_proposals: bool = False
+
+    @property
+    def is_sampled(self) -> bool:
+        return len(self.alert.sample_call_ids) >= MOST_SAMPLES
 
 
 class Alerts:
@@ -47,9 +54,31 @@ class Alerts:
         self._config_hash = config_hash
         self._most = most
         self._open: OrderedDict[tuple[str, ...], _Open] = OrderedDict()
+        self._of_signal: dict[tuple[int, int], tuple[tuple[str, ...], _Open]] = {}
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def absorb(self, pattern: int, key: int, time: int, calls: int, level: int) -> bool:
+        """Takes in a signal that only adds calls to an alert, for which nothing need be described.
+
+        False where there is more to it: it would open an alert, or a version may be due.
+        """
+        subject, held = self._of_signal.get((pattern, key), (None, None))
+        if subject is None or held is None or self._open.get(subject) is not held or not held.is_sampled:
+            return False
+        alert = held.alert
+        if time - held.described_at >= DESCRIBE_MS or time - held.told_at >= RENEW_MS:
+            return False
+        if level > held.level or alert.calls + calls >= 2 * held.told_calls:
+            return False
+        if not 0 <= time - alert.last_seen <= QUIET_MS:
+            return False
+        held.alert = msgspec.structs.replace(
+            alert, calls=alert.calls + calls, last_seen=time, window=_window(alert.window.start, time)
+        )
+        self._open.move_to_end(subject)
+        return True
 
     def take(self, signal: Signal, call: Call, plan_version: str) -> Alert | None:
         """Takes in one signal and the row that raised it; the new version of its alert where one is due."""
@@ -68,6 +97,10 @@ class Alerts:
         self._open.move_to_end(key)
         if len(self._open) > self._most:
             self._open.popitem(last=False)
+        if len(self._of_signal) >= 2 * self._most:
+            self._of_signal.clear()
+        self._of_signal[signal.pattern, signal.key] = (key, held)
+        held.described_at = signal.time
         if not due:
             return None
         held.alert = msgspec.structs.replace(held.alert, version=held.alert.version + 1)
@@ -86,7 +119,7 @@ class Alerts:
             severity=SEVERITY[finding.level],
             score=finding.score,
             subject=Subject(finding.subject_type, finding.subject_value),
-            window=Window(start, start + ALIGN_MS),
+            window=_window(start, signal.time),
             first_seen=signal.time,
             last_seen=signal.time,
             calls=max(signal.calls, 1),
@@ -100,7 +133,7 @@ class Alerts:
             plan_version=plan_version if finding.plan_version else "",
             proposals=finding.proposals[:MOST_PROPOSALS],
         )
-        return _Open(alert, finding.level, signal.time, 0)
+        return _Open(alert, finding.level, signal.time, 0, signal.time)
 
     def _grown(self, held: _Open, signal: Signal, finding: Finding, call: Call) -> bool:
         """Grows the alert by one signal; whether a new version is due."""
@@ -113,7 +146,7 @@ class Alerts:
             "severity": max(alert.severity, SEVERITY[finding.level], key=SEVERITIES.index),
             "first_seen": min(alert.first_seen, signal.time),
             "last_seen": last_seen,
-            "window": Window(alert.window.start, last_seen // ALIGN_MS * ALIGN_MS + ALIGN_MS),
+            "window": _window(alert.window.start, last_seen),
             "calls": alert.calls + (1 if signal.opened else signal.calls),
             "sample_call_ids": _with(alert.sample_call_ids, [call.call_id], MOST_SAMPLES),
             "networks": _with(alert.networks, [call.from_network, call.to_network], MOST_NAMES),
@@ -136,6 +169,10 @@ class Alerts:
             or since >= RENEW_MS
             or (held.untold_proposals and since >= PROPOSE_MS)
         )
+
+
+def _window(start: int, last_seen: int) -> Window:
+    return Window(start, last_seen // ALIGN_MS * ALIGN_MS + ALIGN_MS)
 
 
 def _with(held: list[str], more: list[str], most: int) -> list[str]:

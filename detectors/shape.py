@@ -9,8 +9,9 @@ A detector is a module with
 4. ``FEATURES``, its features in the order of the slot, with unit and meaning;
 5. a class with ``describe(signal, call)``: the signal to a `Finding` with evidence, sentence and proposals.
 
-``detectors.fold`` calls every ``look``; ``detectors.evidence`` every ``describe``. A new detector is its
-module, its settings, a pattern below, and one line in each of these two.
+``detectors.fold`` calls every ``look``, ``streams.detect.step`` lists every detector and its features by
+pattern. A new detector is its module, its settings, a pattern below, and a line in each of these two; its
+parity test goes to ``tests/parity``.
 """
 
 from __future__ import annotations

@@ -175,6 +175,45 @@ def test_a_new_start_in_the_kernel_does_not_count_its_window_twice() -> None:
     assert [a.calls for a in told] == [50, 51]
 
 
+def absorbing(most: int = 100) -> Alerts:
+    """An alert of 100 calls with all its samples, told at START."""
+    book = alerts(most)
+    feed(
+        book,
+        [signal(START, HIGH, 100, opened=True), *(signal(START, HIGH, 1) for _ in range(MOST_SAMPLES - 1))],
+    )
+    return book
+
+
+def test_a_signal_that_only_adds_calls_is_absorbed() -> None:
+    book = absorbing()
+    assert book.absorb(0, 1, START + 1_000, 7, HIGH)
+    (alert,) = feed(book, [signal(START + MINUTE, HIGH, 3)])
+    assert alert.calls == 100 + (MOST_SAMPLES - 1) + 7 + 3
+    assert alert.version == 2
+
+
+@pytest.mark.parametrize(
+    ("why", "key", "after_ms", "calls", "level"),
+    [
+        ("another subject", 2, 1_000, 1, HIGH),
+        ("a higher level", 1, 1_000, 1, CRITICAL),
+        ("as many calls again", 1, 1_000, 100, HIGH),
+        ("not described for five seconds", 1, 5_000, 1, HIGH),
+        ("earlier than the last", 1, -1, 1, HIGH),
+        ("quiet in between", 1, 700_000, 1, HIGH),
+    ],
+)
+def test_a_signal_with_more_to_it_is_not(why: str, key: int, after_ms: int, calls: int, level: int) -> None:
+    assert not absorbing().absorb(0, key, START + after_ms, calls, level), why
+
+
+def test_nothing_is_absorbed_by_an_alert_that_is_gone() -> None:
+    book = absorbing(most=1)
+    book.take(signal(START), a_call(caller=7), "")
+    assert not book.absorb(0, 1, START + 1_000, 1, HIGH)
+
+
 def test_weights_are_shares() -> None:
     evidence = weighed([("a", 3, 1, 6.0), ("b", 1, 1, 2.0), ("c", 0, 1, -5.0)])
     assert [e.weight for e in evidence] == [0.75, 0.25, 0]

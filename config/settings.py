@@ -111,8 +111,8 @@ class BurstSettings(Section):
     odds: Annotated[float, Field(gt=1)] = Field(
         1_000.0, description="odds for abuse at which an alert is high and a rule is proposed"
     )
-    probe_prefixes: Positive = Field(
-        4, description="dialling prefixes tried on one number within 10 min that make a probe"
+    probe_prefixes: int = Field(
+        4, ge=2, le=6, description="dialling prefixes tried on one number within 10 min that make a probe"
     )
 
     @model_validator(mode="after")

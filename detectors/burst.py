@@ -24,7 +24,8 @@ before that hour, and nobody who called one of its numbers and talked.
 
 The second pattern is the prefix probe of toll-fraud scanners: one caller tries the same subscriber number
 (its last nine digits) behind several dialling prefixes within ten minutes, and none is answered. The state
-is in the caller's row: ``own[0]`` the number tried and when that began, ``own[1]`` a bitmap of prefixes.
+is in the caller's row: ``own[0]`` the number tried and when that began, ``own[1]`` how many ways it was
+dialled (4 bits) and 10 bits of the hash of each of the first six.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ import numpy as np
 from config.settings import BurstSettings
 from detectors.alert import Match, Proposal
 from detectors.calls import BLOCK
-from detectors.kernels import inlined, popcount
-from detectors.plain import Counts, bits_of, estimate
+from detectors.kernels import inlined, mix, popcount
+from detectors.plain import Counts
 from detectors.shape import (
     BURST_BLOCK,
     CRITICAL,
@@ -55,7 +56,7 @@ from detectors.shape import (
     proposal,
     weighed,
 )
-from detectors.sketches import LINEAR, SATURATED, bit_of
+from detectors.sketches import LINEAR, SATURATED
 from detectors.windows import distinct, log_odds, total
 
 FEATURES = (
@@ -77,7 +78,7 @@ FEATURES = (
 )
 
 PROBE_FEATURES = (
-    Feature("prefixes", "prefixes", "distinct ways one number was dialled", 1),
+    Feature("prefixes", "prefixes", "distinct ways one number was dialled, up to 6", 1),
     Feature("seconds", "s", "since the first of them", 0),
 )
 
@@ -98,6 +99,7 @@ ORDINARY_IN_BLOCK = 2.0
 """Calls with talk, by the block before the last hour or to it, that it may have had today or yesterday and
 still be proposed."""
 PROBE_SECONDS = 600
+MOST_PREFIXES = 6
 
 
 class BurstParameters(NamedTuple):
@@ -219,16 +221,29 @@ def probe(row: Any, time: Any, callee: Any, tail: Any, p: Any, f: Any) -> Any:
     began = np.int64(row.own[0] & np.uint64(0xFFFFFFFF))
     if row.own[1] == 0 or held_tail != tail or abs(second - began) > PROBE_SECONDS:
         row.own[0] = (np.uint64(tail) << np.uint64(32)) | np.uint64(second)
-        row.own[1] = bit_of(callee)
-        return NOTHING
-    row.own[1] |= bit_of(callee)
-    prefixes = LINEAR[popcount(row.own[1])]
-    if popcount(row.own[1]) < p.probe_prefixes:
+        row.own[1] = 0
+    prefixes = _note_prefix(row, callee)
+    if prefixes < p.probe_prefixes:
         return NOTHING
     f[:] = 0.0
-    f[0] = np.float64(round(prefixes))
-    f[1] = np.float64(second - began)
+    f[0] = np.float64(prefixes)
+    f[1] = np.float64(abs(second - np.int64(row.own[0] & np.uint64(0xFFFFFFFF))))
     return HIGH
+
+
+@inlined
+def _note_prefix(row: Any, callee: Any) -> Any:
+    """Notes one way of dialling; how many there were."""
+    word = row.own[1]
+    known = np.int64(word & np.uint64(15))
+    mark = mix(callee) >> np.uint64(54)
+    for k in range(known):
+        if (word >> np.uint64(4 + 10 * k)) & np.uint64(1023) == mark:
+            return known
+    if known == MOST_PREFIXES:
+        return known
+    row.own[1] = (word | (mark << np.uint64(4 + 10 * known))) + np.uint64(1)
+    return known + 1
 
 
 @inlined
@@ -294,13 +309,12 @@ def probe_reference(
     """What `probe` notes and decides, and its features."""
     second = time // 1_000
     if counts.probe is None or counts.probe[0] != tail or abs(second - counts.probe[1]) > PROBE_SECONDS:
-        counts.probe = (tail, second, {callee})
-        return NOTHING, []
+        counts.probe = (tail, second, set())
     counts.probe[2].add(callee)
-    prefixes = estimate(counts.probe[2])
-    if bits_of(counts.probe[2]) < p.probe_prefixes:
+    prefixes = min(len(counts.probe[2]), MOST_PREFIXES)
+    if prefixes < p.probe_prefixes:
         return NOTHING, []
-    return HIGH, [float(round(prefixes)), float(second - counts.probe[1])]
+    return HIGH, [float(prefixes), float(abs(second - counts.probe[1]))]
 
 
 class Burst:
@@ -377,7 +391,8 @@ class Burst:
                 ]
             ),
             message=(
-                f"{_named(call)} on trunk {call.trunk or 'unknown'} tried {prefixes:.0f} dialling prefixes "
+                f"{_named(call)} on trunk {call.trunk or 'unknown'} tried "
+                f"{prefixes:.0f}{' or more' if prefixes >= MOST_PREFIXES else ''} dialling prefixes "
                 f"within {seconds:.0f} s to reach the number that ends in {tried} (last as "
                 f"{call.callee_spelled}), unanswered: a toll-fraud scan."
             ),

@@ -27,13 +27,8 @@ def mix2(first: int, second: int) -> int:
 
 def estimate(values: Iterable[int]) -> float:
     """Linear counting with 64 bits."""
-    bits = bits_of(values)
+    bits = len({mix(value & _M64) >> 58 for value in values})
     return 64 * math.log(64) if bits == 64 else 64 * math.log(64 / (64 - bits))
-
-
-def bits_of(values: Iterable[int]) -> int:
-    """Bits that values set in a bitmap of 64."""
-    return len({mix(value & _M64) >> 58 for value in values})
 
 
 def circle(value: int) -> int:

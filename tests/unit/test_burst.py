@@ -214,6 +214,14 @@ def test_a_scan_of_dialling_prefixes_is_a_probe() -> None:
     assert "4 dialling prefixes" in alert.message
 
 
+def test_prefixes_are_counted_exactly_up_to_six() -> None:
+    many = [str(n) for n in range(10, 30)]
+    told = detector()(frame_of(scan(many)), 0).alerts
+    assert [a.calls for a in told] == [4, 8, 16]
+    assert told[0].message.count("tried 4 dialling prefixes") == 1
+    assert "tried 6 or more dialling prefixes" in told[-1].message
+
+
 def test_three_prefixes_are_a_person_trying() -> None:
     assert alerts_of(scan(SCAN[:3])) == []
 

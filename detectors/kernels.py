@@ -35,15 +35,21 @@ def sources_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def cache_directory() -> Path:
-    """Where compiled kernels are kept: a directory of the user's own, or ``RINGFENCE_CACHE_DIR``."""
-    chosen = os.environ.get("RINGFENCE_CACHE_DIR")
-    if chosen:
-        root = Path(chosen)
-    else:
-        base = os.environ.get("XDG_CACHE_HOME")
-        root = (Path(base) if base else Path.home() / ".cache") / "ringfence"
-    return root / "kernels" / sources_digest()
+def cache_root() -> Path | None:
+    """Where compiled things are kept: ``RINGFENCE_CACHE_DIR``, else the user's cache; None without a home."""
+    for variable, below in (("RINGFENCE_CACHE_DIR", "."), ("XDG_CACHE_HOME", "ringfence")):
+        if value := os.environ.get(variable):
+            return Path(value) / below
+    try:
+        return Path.home() / ".cache" / "ringfence"
+    except RuntimeError:
+        return None
+
+
+def cache_directory() -> Path | None:
+    """Where compiled kernels are kept; None without a home."""
+    root = cache_root()
+    return None if root is None else root / "kernels" / sources_digest()
 
 
 def _writable(directory: Path) -> bool:
@@ -56,10 +62,7 @@ def _writable(directory: Path) -> bool:
 
 
 def _use_cache() -> bool:
-    try:
-        directory = cache_directory()
-    except RuntimeError:  # no home directory
-        directory = None
+    directory = cache_directory()
     if directory is not None and _writable(directory):
         numba.config.CACHE_DIR = str(directory)
         return True

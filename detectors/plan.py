@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
-import os
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy.typing as npt
 from config.settings import NumberingSettings
 from detectors import plan_additions, plan_build, plan_patterns, plan_tree
 from detectors.calls import NumberKind, NumberStatus
-from detectors.kernels import inlined, kernel
+from detectors.kernels import cache_root, inlined, kernel
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +146,7 @@ class NumberingPlan:
         additions = Path(settings.additions) if settings.additions else None
         digest = _digest(settings.home_country, additions)
         name = f"{digest[:12]}+phonenumbers-{version('phonenumbers')}+phone-{version('phone')}"
-        cache = cache_directory()
+        cache = cache_root()
         file = cache / f"plan-{digest}.bin" if cache else None
         arrays = _read(file) if file else None
         if arrays is None:
@@ -193,17 +192,6 @@ class NumberingPlan:
             node = int(self.tables.children[node + int(digit)])
             if node == DEAD:
                 return count
-        return None
-
-
-def cache_directory() -> Path | None:
-    """Where compiled plans are kept: ``RINGFENCE_CACHE_DIR``, else the user's cache; None without a home."""
-    for variable, below in (("RINGFENCE_CACHE_DIR", "."), ("XDG_CACHE_HOME", "ringfence")):
-        if value := os.environ.get(variable):
-            return Path(value) / below
-    try:
-        return Path.home() / ".cache" / "ringfence"
-    except RuntimeError:
         return None
 
 

@@ -95,7 +95,7 @@ def _kernels(_settings: Settings) -> Iterator[Finding]:
         )
         return
     directory = kernels.cache_directory()
-    if any(directory.rglob("*.nbi")):
+    if directory is not None and any(directory.rglob("*.nbi")):
         yield Finding("kernels", "ok", f"compiled, in {directory}")
     else:
         yield Finding(

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from streams.cli import exits
 from streams.cli.context import tell
+from streams.cli.progress import progress_bar
 from streams.importers import open_events
 
 SHOWN = 20
@@ -31,7 +30,7 @@ def import_command(
     """
     refused = _Refused()
     events = 0
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task(file.name, total=1.0)
         read = open_events(
             file, format, map, progress=lambda share: progress.update(task, completed=share), refused=refused
@@ -58,15 +57,3 @@ class _Refused:
             tell(problem)
         elif self.count == SHOWN + 1:
             tell("… more rows are refused; they are only counted from here on")
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    )

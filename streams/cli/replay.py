@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from streams.cli.context import given, load, write_json, write_table
+from streams.cli.progress import progress_bar
 from streams.faults import Usage
 from streams.wire.records import SourceRecord
 
@@ -40,23 +40,12 @@ def replay_command(
         if not file.is_file():
             raise Usage(f"{file} is not a file", "name a file of recorded calls")
     plan = NumberingPlan.load(settings.numbering)
-    with _progress() as progress:
+    with progress_bar() as progress:
         summary = replay(_records(files, format, map, progress), out, settings, plan)
     if json:
         write_json(summary)
     else:
         _show(summary, out)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )
 
 
 def _records(

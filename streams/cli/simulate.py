@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from streams.cli.context import load, tell, write_json
+from streams.cli.progress import progress_bar
 from streams.faults import Usage
 from streams.simulate.files import Compression, write_files
 from streams.simulate.publish import Clock, publish
@@ -89,7 +87,7 @@ def _simulate(
     simulation = Simulation(scenario)
     counted = _Counted(itertools.islice(simulation.traffic(), limit))
     stream: Iterable[SimulatedEvent] = counted
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("simulating", total=scenario.end_ms - scenario.start_ms)
 
         def told(time: int) -> None:
@@ -132,16 +130,4 @@ def _sentence(summary: dict[str, Any]) -> str:
     return (
         f"{summary['events']} events, of which {summary['attack_events']} belong"
         f" to {summary['campaigns']} campaigns, written to {where}"
-    )
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        disable=not sys.stderr.isatty(),
     )

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from config.settings import NumberingSettings
 from detectors import plan_build
 from detectors.calls import NumberKind, NumberStatus
-from detectors.plan import KEPT_FILES, NumberingPlan, cache_directory
+from detectors.kernels import cache_root
+from detectors.plan import KEPT_FILES, NumberingPlan
 from detectors.plan_additions import PlanError, read_additions
 from detectors.plan_patterns import Machine, PatternError, States
 from detectors.plan_tree import DEAD, NOTHING, Node, PrefixTree
@@ -275,13 +276,13 @@ def test_old_plans_leave_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(list(tmp_path.iterdir())) == KEPT_FILES
 
 
-def test_cache_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RINGFENCE_CACHE_DIR", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
-    assert cache_directory() == Path("/somewhere/ringfence")
+    assert cache_root() == Path("/somewhere/ringfence")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/someone")
-    assert cache_directory() == Path("/home/someone/.cache/ringfence")
+    assert cache_root() == Path("/home/someone/.cache/ringfence")
 
 
 def _load_version(_: int) -> str:

@@ -23,7 +23,7 @@ import pyarrow as pa
 from bench.report import write_results
 from config.settings import DetectSettings, Settings
 from detectors.calls import FRAME_SCHEMA, TAIL
-from detectors.kernels import warm
+from detectors.fold import warm
 from detectors.subjects import BYTES_PER_SUBJECT, used
 from streams.detect.step import Detect
 
@@ -132,9 +132,7 @@ def row(metric: str, unit: str, values: list[float]) -> dict[str, Any]:
 
 def starting(cold: bool) -> float:
     """CPU seconds until the kernels are ready in a new process, with or without a cache."""
-    code = (
-        "import time, detectors.fold; from detectors.kernels import warm; b = time.process_time(); warm(); "
-    )
+    code = "import time; from detectors.fold import warm; b = time.process_time(); warm(); "
     code += "print(time.process_time() - b)"
     prefix = "import tempfile, os; os.environ['RINGFENCE_CACHE_DIR'] = tempfile.mkdtemp(); " if cold else ""
     done = subprocess.run([sys.executable, "-c", prefix + code], check=True, capture_output=True, text=True)

@@ -14,7 +14,8 @@ from typing import Any
 
 from bench.report import write_results
 from config.settings import StoreSettings
-from streams.store.ports import Rows, Store, open_store
+from streams.store.opening import open_store
+from streams.store.ports import Rows, Store
 from streams.store.schema import apply_schema
 from streams.store.step import rows_of_calls, rows_of_summary
 from streams.store.writer import Writer

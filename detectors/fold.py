@@ -384,8 +384,8 @@ def fold(c: Columns, start: int, s: State, p: Parameters, out: Output) -> int:
     return n
 
 
-def warm_fold() -> None:
-    """Fold one empty call, seen from both ends, so that `fold` and `group_sums` are compiled."""
+def warm() -> None:
+    """Compile every kernel of `detect` as it is called, or load it from the cache: folds one empty call."""
     empty: dict[str, Any] = {
         field.name: "" if pa.types.is_string(field.type) else 0 for field in FRAME_SCHEMA
     }

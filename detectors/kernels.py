@@ -132,10 +132,3 @@ def popcount(word: Any) -> Any:
     x = (x & _M2) + ((x >> _B2) & _M2)
     x = (x + (x >> _B4)) & _M4
     return np.int64((x * _H01) >> _B56)
-
-
-def warm() -> None:
-    """Compile every kernel of `detect` as it is called, or load it from the cache."""
-    from detectors.fold import warm_fold
-
-    warm_fold()

@@ -20,7 +20,7 @@ from aiokafka import AIOKafkaProducer
 from mode import Service
 
 from config.settings import Settings
-from detectors.kernels import warm
+from detectors.fold import warm
 from detectors.plan import NumberingPlan
 from streams.clock import EventClock
 from streams.detect.runner import DetectRole
@@ -30,7 +30,8 @@ from streams.metrics import Metrics
 from streams.profile.runner import ProfileRole
 from streams.respond.runner import RespondRole
 from streams.runner import Role, Runner
-from streams.store.ports import Store, open_store
+from streams.store.opening import open_store
+from streams.store.ports import Store
 from streams.store.runner import StoreRole, add_agents
 from streams.store.schema import prune
 from streams.store.writer import Writer

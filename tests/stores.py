@@ -13,7 +13,8 @@ import pyarrow as pa
 from config.settings import StoreSettings
 from detectors.alert import Alert, BlastRadius, Evidence, Match, Proposal, Subject, Window
 from detectors.calls import FRAME_SCHEMA, UNKNOWN, EventType, Role, Tristate
-from streams.store.ports import Rows, Store, open_store
+from streams.store.opening import open_store
+from streams.store.ports import Rows, Store
 from streams.store.step import (
     rows_of_alert,
     rows_of_calls,

@@ -228,7 +228,8 @@ def _stored(path: Path) -> dict[str, int]:
     if not path.exists():
         return {}
     from config.settings import StoreSettings
-    from streams.store.ports import StoreError, open_store
+    from streams.store.opening import open_store
+    from streams.store.ports import StoreError
 
     store = open_store(StoreSettings(path=str(path)))
     try:

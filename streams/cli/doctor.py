@@ -151,7 +151,8 @@ def _embedded_broker() -> Iterator[Finding]:
 
 
 def _store(settings: Settings) -> Iterator[Finding]:
-    from streams.store.ports import StoreError, open_store
+    from streams.store.opening import open_store
+    from streams.store.ports import StoreError
 
     where = shown(settings.store.url) or "the embedded store"
     try:

@@ -11,7 +11,8 @@ import typer
 
 from streams.cli.context import load, tell, write_json, write_table
 from streams.cli.exits import NO, Usage
-from streams.store.ports import Store, open_store
+from streams.store.opening import open_store
+from streams.store.ports import Store
 from streams.store.schema import apply_schema, capabilities_of, check_schema, ddl, model
 
 NEWEST = "999"

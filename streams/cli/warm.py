@@ -12,7 +12,7 @@ def warm_command() -> None:
     started = time.monotonic()
     tell("compiling kernels and the numbering plan (a minute or two the first time)")
     settings = load()
-    from detectors.kernels import warm
+    from detectors.fold import warm
     from detectors.plan import NumberingPlan
 
     NumberingPlan.load(settings.numbering)

@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from config.settings import StoreSettings
-from streams.store.ports import Rows, Store, StoreError, StoreUnavailable, open_store
+from streams.store.opening import open_store
+from streams.store.ports import Rows, Store, StoreError, StoreUnavailable
 from streams.store.schema import (
     Column,
     apply_schema,
@@ -378,7 +379,7 @@ _OPEN = """
 import sys
 from config.settings import StoreSettings
 from streams.faults import Fault
-from streams.store.ports import open_store
+from streams.store.opening import open_store
 try:
     open_store(StoreSettings(path=sys.argv[1])).query("SELECT 1")
 except Fault as fault:
@@ -387,7 +388,7 @@ except Fault as fault:
 _WRITE = """
 import sys
 from config.settings import StoreSettings
-from streams.store.ports import open_store
+from streams.store.opening import open_store
 from streams.store.step import rows_of_alert
 from streams.store.writer import Writer
 from tests.stores import LONG, an_alert

@@ -16,7 +16,8 @@ from config.settings import Settings
 from detectors.plan import NumberingPlan
 from streams.pipeline import Pipeline
 from streams.simulate import AttackSpec, Scenario, SimulatedEvent, campaigns, traffic
-from streams.store.ports import Store, StoreError, open_store
+from streams.store.opening import open_store
+from streams.store.ports import Store, StoreError
 from streams.topics import ensure_topics, topic_name
 from streams.wire.records import SourceRecord
 from tests.servers import ClickHouseServer, KafkaServer

@@ -230,7 +230,7 @@ def test_the_configuration_hash_names_the_detectors_settings() -> None:
 
 
 def test_the_compiled_kernels_are_the_ones_that_run() -> None:
-    kernels.warm()
+    fold.warm()
     compiled: Any = fold.fold
     assert type(compiled).__name__ == "CPUDispatcher"
     before = sum(compiled.stats.cache_hits.values()) + sum(compiled.stats.cache_misses.values())

@@ -7,7 +7,8 @@ import pytest
 
 from config.settings import StoreSettings
 from streams.faults import Usage
-from streams.store.ports import Rows, joined, literal, open_store, with_params
+from streams.store.opening import open_store
+from streams.store.ports import Rows, joined, literal, with_params
 from streams.store.schema import capabilities_of
 
 

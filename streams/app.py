@@ -36,8 +36,6 @@ from streams.store.runner import StoreRole, add_agents
 from streams.store.schema import prune
 from streams.store.writer import Writer
 
-ROLES = ("ingest", "detect", "profile", "respond", "store")
-
 PRODUCER_BATCH_BYTES = 1 << 20
 PRODUCER_LINGER_MS = 5
 REPORT_EVERY_S = 60.0

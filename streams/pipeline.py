@@ -33,7 +33,6 @@ class Happened:
 @dataclass
 class Totals:
     events: int = 0
-    rows: int = 0
     attempts: int = 0
     duplicates: int = 0
     late: int = 0
@@ -74,7 +73,6 @@ class Pipeline:
         if summary is None:
             return detected.alerts
         totals = self.totals
-        totals.rows += batch.num_rows
         totals.attempts += sum(row.attempts for row in summary.rows)
         totals.duplicates += summary.duplicates
         totals.late += summary.late

@@ -43,17 +43,6 @@ RETRY_S = 2.0
 """After a failure the role waits this long, then starts over from the last commit."""
 
 
-class Record(Protocol):
-    """What a poll gives: aiokafka's ConsumerRecord, by the parts the roles use."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-
-
 class Work(Protocol):
     """The state behind one input partition."""
 
@@ -308,7 +297,7 @@ async def replay(
     await consumer.start()
     try:
         consumer.assign([partition])
-        position = await _start_of_replay(consumer, partition, end, lookback_ms)
+        position = await _start_of_replay(settings, consumer, partition, end, lookback_ms)
         consumer.seek(partition, position)
         fed = 0
         while position < end and still_wanted():
@@ -324,13 +313,17 @@ async def replay(
 
 
 async def _start_of_replay(
-    consumer: AIOKafkaConsumer, partition: TopicPartition, end: int, lookback_ms: int | None
+    settings: Settings,
+    consumer: AIOKafkaConsumer,
+    partition: TopicPartition,
+    end: int,
+    lookback_ms: int | None,
 ) -> int:
     beginning = (await consumer.beginning_offsets([partition]))[partition]
     if lookback_ms is None or beginning >= end:
         return int(min(beginning, end))
     consumer.seek(partition, max(beginning, end - 1))
-    last = await asyncio.wait_for(consumer.getone(partition), consumer._client._request_timeout_ms / 1000)
+    last = await asyncio.wait_for(consumer.getone(partition), settings.kafka.request_timeout_ms / 1000)
     found = await consumer.offsets_for_times({partition: max(0, last.timestamp - lookback_ms)})
     start = found[partition].offset if found[partition] is not None else beginning
     return int(min(max(beginning, start), end))

@@ -68,6 +68,18 @@ def write_table(columns: Sequence[str], rows: Iterable[Mapping[str, object]], em
         sys.stdout.write("  ".join(padded).rstrip() + "\n")
 
 
+def write_summary(summary: Mapping[str, Any]) -> None:
+    """What a command counted, a line each, on standard output."""
+    rows = [{"what": name.replace("_", " "), "count": _counted(value)} for name, value in summary.items()]
+    write_table(["what", "count"], rows)
+
+
+def _counted(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{count} {name}" for name, count in value.items()) or "0"
+    return str(value)
+
+
 def tell(text: str) -> None:
     """Progress and remarks, on standard error."""
     sys.stderr.write(text + "\n")

@@ -23,7 +23,7 @@ from rich.live import Live
 from config.settings import Settings
 from detectors.alert import Alert
 from streams.cli import exits
-from streams.cli.context import load, tell, write_json, write_table
+from streams.cli.context import load, tell, write_json, write_summary
 from streams.cli.screen import Seen, render
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.child import Child, ChildError, free_port
@@ -245,12 +245,5 @@ def _stored(path: Path) -> dict[str, int]:
 
 
 def _show(summary: dict[str, Any]) -> None:
-    rows = [{"what": name.replace("_", " "), "count": _counted(value)} for name, value in summary.items()]
-    write_table(["what", "count"], rows)
+    write_summary(summary)
     tell(FURTHER)
-
-
-def _counted(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{count} {name}" for name, count in value.items()) or "0"
-    return str(value)

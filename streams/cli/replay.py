@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from streams.cli.context import given, load, write_json, write_table
+from streams.cli.context import given, load, write_json, write_summary
 from streams.cli.progress import progress_bar
 from streams.faults import Usage
 from streams.wire.records import SourceRecord
@@ -66,12 +66,5 @@ def _records(
 
 
 def _show(summary: dict[str, Any], out: Path) -> None:
-    rows = [{"what": name.replace("_", " "), "count": _counted(value)} for name, value in summary.items()]
-    write_table(["what", "count"], rows)
+    write_summary(summary)
     typer.echo(f"written to {out}")
-
-
-def _counted(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{count} {name}" for name, count in value.items()) or "0"
-    return str(value)

@@ -24,7 +24,7 @@ before that hour, and nobody who called one of its numbers and talked.
 
 The second pattern is the prefix probe of toll-fraud scanners: one caller tries the same subscriber number
 (its last nine digits) behind several dialling prefixes within ten minutes, and none is answered. The state
-is in the caller's row: ``own[0]`` the number tried and when that began, ``own[1]`` how many ways it was
+is in the caller's row: ``probe[0]`` the number tried and when that began, ``probe[1]`` how many ways it was
 dialled (4 bits) and 10 bits of the hash of each of the first six.
 """
 
@@ -195,7 +195,7 @@ def look(row: Any, inbound: Any, factor: Any, p: Any, f: Any) -> Any:
 @inlined
 def look_block(row: Any, p: Any, f: Any) -> Any:
     """Level of one block row; its features into ``f``."""
-    numbers = LINEAR[popcount(row.own[0] | row.own[1])]
+    numbers = LINEAR[popcount(row.numbers[0] | row.numbers[1])]
     if numbers < p.block_numbers:
         return NOTHING
     level = look(row, 0.0, p.block_factor, p, f)
@@ -217,24 +217,24 @@ def look_block(row: Any, p: Any, f: Any) -> Any:
 def probe(row: Any, time: Any, callee: Any, tail: Any, p: Any, f: Any) -> Any:
     """Note one attempt on ``callee`` (int64), whose last nine digits are ``tail``; level of the probe."""
     second = max(time // 1_000, 0) & 0xFFFFFFFF
-    held_tail = np.int64(row.own[0] >> np.uint64(32))
-    began = np.int64(row.own[0] & np.uint64(0xFFFFFFFF))
-    if row.own[1] == 0 or held_tail != tail or abs(second - began) > PROBE_SECONDS:
-        row.own[0] = (np.uint64(tail) << np.uint64(32)) | np.uint64(second)
-        row.own[1] = 0
+    held_tail = np.int64(row.probe[0] >> np.uint64(32))
+    began = np.int64(row.probe[0] & np.uint64(0xFFFFFFFF))
+    if row.probe[1] == 0 or held_tail != tail or abs(second - began) > PROBE_SECONDS:
+        row.probe[0] = (np.uint64(tail) << np.uint64(32)) | np.uint64(second)
+        row.probe[1] = 0
     prefixes = _note_prefix(row, callee)
     if prefixes < p.probe_prefixes:
         return NOTHING
     f[:] = 0.0
     f[0] = np.float64(prefixes)
-    f[1] = np.float64(abs(second - np.int64(row.own[0] & np.uint64(0xFFFFFFFF))))
+    f[1] = np.float64(abs(second - np.int64(row.probe[0] & np.uint64(0xFFFFFFFF))))
     return HIGH
 
 
 @inlined
 def _note_prefix(row: Any, callee: Any) -> Any:
     """Notes one way of dialling; how many there were."""
-    word = row.own[1]
+    word = row.probe[1]
     known = np.int64(word & np.uint64(15))
     mark = mix(callee) >> np.uint64(54)
     for k in range(known):
@@ -242,15 +242,15 @@ def _note_prefix(row: Any, callee: Any) -> Any:
             return known
     if known == MOST_PREFIXES:
         return known
-    row.own[1] = (word | (mark << np.uint64(4 + 10 * known))) + np.uint64(1)
+    row.probe[1] = (word | (mark << np.uint64(4 + 10 * known))) + np.uint64(1)
     return known + 1
 
 
 @inlined
 def probe_answered(row: Any, tail: Any) -> None:
     """A call to ``tail`` was answered: somebody who got through is not probing."""
-    if np.int64(row.own[0] >> np.uint64(32)) == tail:
-        row.own[1] = 0
+    if np.int64(row.probe[0] >> np.uint64(32)) == tail:
+        row.probe[1] = 0
 
 
 def look_reference(

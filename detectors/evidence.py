@@ -10,7 +10,7 @@ renewed. Ten minutes without a signal close it: the next signal opens another.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -48,8 +48,8 @@ class _Open(msgspec.Struct):
 class Alerts:
     """The open alerts of one partition, at most ``most`` of them."""
 
-    def __init__(self, detectors: Sequence[Detector], config_hash: str, most: int) -> None:
-        """``detectors`` by pattern: the n-th describes the signals of pattern n."""
+    def __init__(self, detectors: Mapping[int, Detector], config_hash: str, most: int) -> None:
+        """``detectors`` by the pattern of the signals that each describes."""
         self._detectors = detectors
         self._config_hash = config_hash
         self._most = most

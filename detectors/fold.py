@@ -41,6 +41,9 @@ from detectors.signals import (
 from detectors.subjects import Table, find, new_table, touch
 from detectors.sums import group_sums, new_sums
 from detectors.windows import (
+    BLOCK_ROW,
+    CALLEE,
+    CALLER,
     SHORT_TALK_MS,
     acquaint,
     acquainted,
@@ -68,8 +71,8 @@ SPOKEN = 1 << 15
 
 
 class Columns(NamedTuple):
-    """A frame's columns as arrays, one element a row; ``trunks`` and ``networks`` are the `text_hash`
-    (uint64) of the dictionaries that ``trunk`` and ``from_network`` index."""
+    """A frame's columns as arrays, one element a row; ``trunks``, ``networks`` and ``operators`` hold the
+    `text_hash` (uint64) of the names that ``trunk``, ``from_network`` and ``caller_operator`` index."""
 
     role: npt.NDArray[np.uint8]
     type: npt.NDArray[np.uint8]
@@ -80,19 +83,27 @@ class Columns(NamedTuple):
     callee: npt.NDArray[np.int64]
     caller_status: npt.NDArray[np.uint8]
     callee_status: npt.NDArray[np.uint8]
+    caller_kind: npt.NDArray[np.uint8]
     callee_tail: npt.NDArray[np.int64]
     answered: npt.NDArray[np.uint8]
     ring_ms: npt.NDArray[np.int32]
     talk_ms: npt.NDArray[np.int32]
     cause: npt.NDArray[np.int16]
     sip_code: npt.NDArray[np.int16]
+    gateway: npt.NDArray[np.uint8]
+    released_by: npt.NDArray[np.uint8]
+    roaming: npt.NDArray[np.uint8]
+    redirecting: npt.NDArray[np.int64]
     trunk: npt.NDArray[np.int32]
     from_network: npt.NDArray[np.int32]
+    caller_operator: npt.NDArray[np.int32]
     trunks: npt.NDArray[np.uint64]
     networks: npt.NDArray[np.uint64]
+    operators: npt.NDArray[np.uint64]
 
 
-_PLAIN = Columns._fields[:15]
+_NAMES = ("trunk", "from_network", "caller_operator")
+_PLAIN = Columns._fields[: Columns._fields.index(_NAMES[0])]
 
 
 def aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -108,14 +119,10 @@ def columns_of(batch: pa.RecordBatch) -> Columns:
     if not batch.schema.equals(FRAME_SCHEMA, check_metadata=False):
         raise ValueError(f"not a frame: its columns are {batch.schema}; expected {FRAME_SCHEMA}")
     plain: Any = [aligned(batch.column(name).to_numpy(zero_copy_only=True)) for name in _PLAIN]
-    trunk, network = batch.column("trunk"), batch.column("from_network")
-    indexed: Any = [
-        aligned(trunk.indices.to_numpy(zero_copy_only=True)),
-        aligned(network.indices.to_numpy(zero_copy_only=True)),
-        _hashes(trunk.dictionary),
-        _hashes(network.dictionary),
-    ]
-    return Columns(*plain, *indexed)
+    names = [batch.column(name) for name in _NAMES]
+    indices: Any = [aligned(name.indices.to_numpy(zero_copy_only=True)) for name in names]
+    hashes: Any = [_hashes(name.dictionary) for name in names]
+    return Columns(*plain, *indices, *hashes)
 
 
 def _hashes(names: pa.Array) -> npt.NDArray[np.uint64]:
@@ -145,9 +152,9 @@ def new_state(settings: Settings) -> State:
     """The state before the first row. Its size is fixed by ``settings.detect``."""
     detect = settings.detect
     return State(
-        callers=new_table(detect.tracked_numbers),
-        blocks=new_table(detect.tracked_blocks),
-        callees=new_table(detect.tracked_numbers),
+        callers=new_table(detect.tracked_numbers, CALLER),
+        blocks=new_table(detect.tracked_blocks, BLOCK_ROW),
+        callees=new_table(detect.tracked_numbers, CALLEE),
         counted=new_counted(detect.remembered_events),
         watched=flood.new_watched(detect.watched_callees),
         spoken=new_spoken(SPOKEN),

@@ -67,6 +67,11 @@ class Call(NamedTuple):
     to_network: str
     caller_status: int
     callee_tail: int
+    caller_kind: int
+    caller_operator: str
+    gateway: int
+    roaming: int
+    redirecting: int
 
     @property
     def caller_spelled(self) -> str:

@@ -20,7 +20,7 @@ QUIET_MS = 600_000
 """After this much event time without a signal, the next one opens a new alert."""
 EVERY_MS = 1_000
 
-FEATURES = 15
+FEATURES = 20
 
 SIGNAL = np.dtype(
     [

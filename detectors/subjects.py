@@ -15,21 +15,23 @@ import numpy as np
 import numpy.typing as npt
 
 from detectors.kernels import inlined, mix, pasted
-from detectors.windows import DAY, HOUR, ROW, total
+from detectors.windows import CALLER, DAY, HOUR, total
 
 WAYS = 8
 _UNSEEN = -(1 << 62)
 
 
 class Table(NamedTuple):
-    """``keys`` int64 (n,), 0 where free; ``rows`` of `ROW` (n,); ``evicted`` int64 (1,)."""
+    """``keys`` int64 (n,), 0 where free; ``rows`` `CALLER`, `CALLEE` or `BLOCK_ROW` (n,), and the same as
+    ``words`` uint64 (n, words of a row); ``evicted`` int64 (1,)."""
 
     keys: npt.NDArray[np.int64]
     rows: npt.NDArray[Any]
+    words: npt.NDArray[np.uint64]
     evicted: npt.NDArray[np.int64]
 
 
-BYTES_PER_SUBJECT = ROW.itemsize + 8
+BYTES_PER_SUBJECT = CALLER.itemsize + 8
 
 
 def power_of_two(n: int) -> int:
@@ -45,10 +47,11 @@ def zeros(shape: int, dtype: Any) -> npt.NDArray[Any]:
     return raw[start : start + size].view(dtype)
 
 
-def new_table(capacity: int) -> Table:
-    """An empty table for at least ``capacity`` subjects, rounded up to a power of two."""
+def new_table(capacity: int, row: np.dtype[Any]) -> Table:
+    """An empty table of ``row`` for at least ``capacity`` subjects, rounded up to a power of two."""
     n = power_of_two(capacity)
-    return Table(zeros(n, np.int64), zeros(n, ROW), np.zeros(1, np.int64))
+    rows = zeros(n, row)
+    return Table(zeros(n, np.int64), rows, rows.view(np.uint64).reshape(n, -1), np.zeros(1, np.int64))
 
 
 @pasted
@@ -87,37 +90,6 @@ def _replace(table: Any, base: Any, now: Any) -> Any:
     return victim
 
 
-@inlined
-def _wipe(row: Any) -> None:
-    row.newest = _UNSEEN
-    row.first_seen = 0
-    row.trunk = 0
-    row.trunk_votes = 0
-    for k in range(2):
-        row.circle[k] = 0
-        row.own[k] = 0
-        row.failed[k] = 0
-        row.marked[k] = 0
-        row.span[k] = 0
-    for k in range(10):
-        row.attempts[k] = 0
-        row.ends[k] = 0
-        row.answered[k] = 0
-        row.talked[k] = 0
-    for k in range(5):
-        row.counterparts[k] = 0
-        row.two_seconds[k] = 0
-    for k in range(6):
-        row.ten_seconds[k] = 0
-        row.ten_seconds_ends[k] = 0
-        row.ten_seconds_talked[k] = 0
-        row.hour_attempts[k] = 0
-        row.hour_talked[k] = 0
-    for k in range(8):
-        row.day_attempts[k] = 0
-        row.day_talked[k] = 0
-
-
 @pasted
 def touch(table: Any, key: Any, now: Any) -> Any:
     """Index of ``key`` (not 0), taken in where it was not there; ``now`` is the newest event time, ms."""
@@ -132,7 +104,9 @@ def touch(table: Any, key: Any, now: Any) -> Any:
     if free < 0:
         free = _replace(table, base, now)
     table.keys[free] = key
-    _wipe(table.rows[free])
+    for word in range(table.words.shape[1]):
+        table.words[free, word] = 0
+    table.rows[free].newest = _UNSEEN
     return free
 
 

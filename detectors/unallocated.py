@@ -79,7 +79,7 @@ def look(number: Any, block: Any, p: Any, f: Any) -> Any:
     """Level of an attempt by a number that cannot exist, from its row and its block's; fills ``f``."""
     calls = total(number.hour_attempts)
     block_calls = total(block.hour_attempts)
-    numbers = LINEAR[popcount(block.own[0] | block.own[1])]
+    numbers = LINEAR[popcount(block.numbers[0] | block.numbers[1])]
     f[:] = 0.0
     f[0] = np.float64(calls)
     f[1] = np.float64(block_calls)

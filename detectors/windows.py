@@ -34,8 +34,8 @@ Words, as used here and in every detector:
 - *circle*: whom the subject called, or talked with at length, today or yesterday (a 64-bit Bloom filter a
   day): the people it knows. It may take a stranger for an acquaintance, never the reverse.
 
-A row is one record of `ROW`, so that all a call touches lies side by side in memory. Source of the 6 s: short
-calls in carriers' acceptable-use policies (Telnyx, Genesys).
+A row is one record of `CALLER`, `CALLEE` or `BLOCK_ROW`, so that all a call touches lies side by side.
+Source of the 6 s: short calls in carriers' acceptable-use policies (Telnyx, Genesys).
 """
 
 from __future__ import annotations
@@ -55,37 +55,58 @@ DAY = 86_400_000
 SHORT_TALK_MS = 6_000
 """An answered call of at most this talk time is short."""
 
-ROW = np.dtype(
+_WINDOWS = [
+    ("newest", np.int64),
+    ("circle", np.uint64, (2,)),
+    ("counterparts", np.uint64, (5,)),
+    ("first_seen", np.uint32),
+    ("two_seconds", np.uint16, (5,)),
+    ("ten_seconds", np.uint16, (6,)),
+    ("ten_seconds_ends", np.uint16, (6,)),
+    ("ten_seconds_talked", np.uint16, (6,)),
+    ("attempts", np.uint16, (10,)),
+    ("ends", np.uint16, (10,)),
+    ("answered", np.uint16, (10,)),
+    ("talked", np.uint16, (10,)),
+    ("hour_attempts", np.uint16, (6,)),
+    ("hour_talked", np.uint16, (6,)),
+    ("day_attempts", np.uint16, (8,)),
+    ("day_talked", np.uint16, (8,)),
+    ("failed", np.uint16, (2,)),
+    ("marked", np.uint16, (2,)),
+]
+"""What every subject has. ``newest`` ms, ``first_seen`` s since the epoch; ``failed`` and ``marked``: two
+slots of 10 min, the latter of invalid calls by callers and blocks, of busy ones to callees. A block counts
+talks *to* its numbers in ``circle``."""
+
+CALLER = np.dtype(
     [
-        ("newest", np.int64),
-        ("trunk", np.uint64),
-        ("circle", np.uint64, (2,)),
-        ("own", np.uint64, (2,)),
-        ("counterparts", np.uint64, (5,)),
-        ("first_seen", np.uint32),
-        ("two_seconds", np.uint16, (5,)),
-        ("ten_seconds", np.uint16, (6,)),
-        ("ten_seconds_ends", np.uint16, (6,)),
-        ("ten_seconds_talked", np.uint16, (6,)),
-        ("attempts", np.uint16, (10,)),
-        ("ends", np.uint16, (10,)),
-        ("answered", np.uint16, (10,)),
-        ("talked", np.uint16, (10,)),
-        ("hour_attempts", np.uint16, (6,)),
-        ("hour_talked", np.uint16, (6,)),
-        ("day_attempts", np.uint16, (8,)),
-        ("day_talked", np.uint16, (8,)),
-        ("failed", np.uint16, (2,)),
-        ("marked", np.uint16, (2,)),
-        ("span", np.uint16, (2,)),
-        ("trunk_votes", np.uint16),
+        ("probe", np.uint64, (2,)),
+        ("network", np.uint64),
+        *_WINDOWS,
+        ("network_votes", np.uint16),
+        ("one_ring", np.uint16, (2,)),
     ],
     align=True,
 )
-"""One subject. ``newest`` ms, ``first_seen`` s since the epoch; ``failed`` and ``marked``: two slots of 10
-min, the latter of invalid calls by callers and blocks, of busy ones to callees. ``own`` belongs to the table
-the row is in: the prefix probe of a caller, the numbers of a block. Only blocks have ``span``, ``trunk`` and
-``trunk_votes``, and count talks *to* their numbers in ``circle``."""
+"""A calling number. ``probe``: the prefix probe of ``detectors.burst``; ``network`` hash of the network that
+sent most of its calls, by majority vote; ``one_ring`` calls given up after a ring, two slots of 10 min."""
+
+CALLEE = np.dtype(_WINDOWS, align=True)
+
+BLOCK_ROW = np.dtype(
+    [
+        ("numbers", np.uint64, (2,)),
+        ("trunk", np.uint64),
+        *_WINDOWS,
+        ("trunk_votes", np.uint16),
+        ("span", np.uint16, (2,)),
+        ("one_ring", np.uint16, (2,)),
+    ],
+    align=True,
+)
+"""A number block as caller. ``numbers``: bitmap of those that called, this hour and the last; ``trunk`` hash
+of the one that most of its calls came over, by majority vote; ``span``: lowest and highest of them."""
 
 FULL = np.uint16(65_535)
 _ONE16 = np.uint16(1)
@@ -253,10 +274,10 @@ def advance_block(row: Any, time: Any) -> None:
     """As `advance`, for a block: also forgets the numbers that called before the last hour."""
     hour, head = time // HOUR, row.newest // HOUR
     if row.first_seen != 0 and hour > head:
-        row.own[hour % 2] = 0
+        row.numbers[hour % 2] = 0
         if hour - head >= 2:
-            row.own[head % 2] = 0
-            row.own[(head + 1) % 2] = 0
+            row.numbers[head % 2] = 0
+            row.numbers[(head + 1) % 2] = 0
             row.span[0] = 0
             row.span[1] = 0
     advance(row, time)
@@ -266,13 +287,13 @@ def advance_block(row: Any, time: Any) -> None:
 def note_number(row: Any, time: Any, number: Any) -> None:
     """Note in a block's row, advanced to ``time`` (ms), that ``number`` called.
 
-    ``own`` is a bitmap of numbers for this hour and one for the last; ``span`` the lowest and the highest
+    ``numbers`` is a bitmap of numbers for this hour and one for the last; ``span`` the lowest and the highest
     last four digits since the block was last silent for an hour, as 10 000 - lowest and highest + 1.
     """
     hour = time // HOUR
     if row.newest // HOUR - hour >= 2:
         return
-    row.own[hour % 2] |= bit_of(number)
+    row.numbers[hour % 2] |= bit_of(number)
     last = number % 10_000
     row.span[0] = max(row.span[0], np.uint16(10_000 - last))
     row.span[1] = max(row.span[1], np.uint16(last + 1))
@@ -297,6 +318,12 @@ def vote_trunk(row: Any, trunk: Any) -> None:
         row.trunk_votes -= _ONE16
     elif row.trunk_votes < FULL:
         row.trunk_votes += _ONE16
+
+
+@inlined
+def count_one_ring(row: Any, time: Any) -> None:
+    """A call attempted at ``time`` (ms) that the caller gave up after a ring."""
+    _count(row.one_ring, time // 600_000, row.newest // 600_000)
 
 
 @inlined

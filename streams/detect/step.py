@@ -19,7 +19,17 @@ from detectors.evidence import Alerts
 from detectors.flood import FEATURES as FLOOD_FEATURES
 from detectors.flood import Flood
 from detectors.fold import Columns, aligned, columns_of, fold, new_output, new_state, parameters_of
-from detectors.shape import Call, Detector, Feature, Signal
+from detectors.shape import (
+    BURST_BLOCK,
+    BURST_NUMBER,
+    FLOOD,
+    PREFIX_PROBE,
+    UNALLOCATED,
+    Call,
+    Detector,
+    Feature,
+    Signal,
+)
 from detectors.signals import Output
 from detectors.subjects import used
 from detectors.unallocated import FEATURES as UNALLOCATED_FEATURES
@@ -29,15 +39,15 @@ from streams.wire.records import Summary, SummaryRow
 KNOWN_TRUNKS = 65_536
 """Trunk names a partition remembers by their hash."""
 
-_FEATURES: tuple[tuple[Feature, ...], ...] = (
-    BURST_FEATURES,
-    BURST_FEATURES,
-    PROBE_FEATURES,
-    UNALLOCATED_FEATURES,
-    FLOOD_FEATURES,
-)
+_FEATURES: dict[int, tuple[Feature, ...]] = {
+    BURST_NUMBER: BURST_FEATURES,
+    BURST_BLOCK: BURST_FEATURES,
+    PREFIX_PROBE: PROBE_FEATURES,
+    UNALLOCATED: UNALLOCATED_FEATURES,
+    FLOOD: FLOOD_FEATURES,
+}
 """By pattern."""
-_NAMES = [[feature.name for feature in features] for features in _FEATURES]
+_NAMES = {pattern: [feature.name for feature in features] for pattern, features in _FEATURES.items()}
 
 
 class Detected(NamedTuple):
@@ -58,7 +68,13 @@ class Detect:
         burst = Burst(settings.detectors.burst, self._trunks)
         unallocated = Unallocated(settings.detectors.unallocated, plan)
         flood = Flood(settings.detectors.flood, self._trunks)
-        detectors: list[Detector] = [burst, burst, burst, unallocated, flood]
+        detectors: dict[int, Detector] = {
+            BURST_NUMBER: burst,
+            BURST_BLOCK: burst,
+            PREFIX_PROBE: burst,
+            UNALLOCATED: unallocated,
+            FLOOD: flood,
+        }
         self._alerts = Alerts(detectors, config_hash(settings), settings.detect.open_alerts)
         self.state = new_state(settings)
 
@@ -170,7 +186,7 @@ def config_hash(settings: Settings) -> str:
 
 _CALL = (
     "call_id", "caller", "callee", "caller_text", "callee_text", "trunk", "from_network", "to_network",
-    "caller_status", "callee_tail",
+    "caller_status", "callee_tail", "caller_kind", "caller_operator", "gateway", "roaming", "redirecting",
 )  # fmt: skip
 
 

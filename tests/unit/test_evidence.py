@@ -38,7 +38,7 @@ class Told:
 
 
 def alerts(most: int = 100) -> Alerts:
-    return Alerts([Told()], "hash", most)
+    return Alerts({0: Told()}, "hash", most)
 
 
 def signal(time: int, level: int = MEDIUM, calls: int = 1, opened: bool = False, **features: Any) -> Signal:
@@ -48,7 +48,7 @@ def signal(time: int, level: int = MEDIUM, calls: int = 1, opened: bool = False,
 def a_call(
     n: int = 0, caller: int = 8613800138000, trunk: str = "T", text: str = "", network: str = "CM"
 ) -> Call:
-    return Call(f"call-{n}", caller, 8613911110000, text, "", trunk, network, "CU", 0, 0)
+    return Call(f"call-{n}", caller, 8613911110000, text, "", trunk, network, "CU", 0, 0, 1, "CM", 0, 2, 0)
 
 
 def feed(book: Alerts, signals: Iterable[Signal]) -> list[Alert]:

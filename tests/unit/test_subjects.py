@@ -6,6 +6,7 @@ import numpy as np
 
 from detectors import subjects, windows
 from detectors.subjects import WAYS, Table, new_table, power_of_two, used
+from detectors.windows import CALLER
 from tests.kernel import called
 from tests.traffic import START
 
@@ -23,7 +24,7 @@ def calls(table: Table, key: int, time: int, n: int = 1) -> None:
 
 
 def test_what_is_taken_in_is_found() -> None:
-    table = new_table(1_024)
+    table = new_table(1_024, CALLER)
     for key in range(1, 500):
         touch(table, key, START)
     found = [find(table, key) for key in range(1, 500)]
@@ -37,13 +38,13 @@ def test_capacity_is_a_power_of_two() -> None:
 
 
 def test_rows_start_cache_lines() -> None:
-    table = new_table(64)
+    table = new_table(64, CALLER)
     assert table.keys.ctypes.data % 64 == 0
     assert table.rows.ctypes.data % 64 == 0
 
 
 def test_a_storm_of_one_call_numbers_pushes_out_its_own_kind() -> None:
-    table = new_table(WAYS)
+    table = new_table(WAYS, CALLER)
     calls(table, 1, START, n=30)
     calls(table, 2, START, n=12)
     for key in range(100, 1_100):
@@ -55,7 +56,7 @@ def test_a_storm_of_one_call_numbers_pushes_out_its_own_kind() -> None:
 
 
 def test_the_idle_go_first_and_a_day_of_silence_is_no_loss() -> None:
-    table = new_table(WAYS)
+    table = new_table(WAYS, CALLER)
     day = 86_400_000
     calls(table, 1, START, n=500)
     for key in range(2, WAYS + 1):
@@ -68,7 +69,7 @@ def test_the_idle_go_first_and_a_day_of_silence_is_no_loss() -> None:
 
 
 def test_a_replaced_row_starts_from_nothing() -> None:
-    table = new_table(WAYS)
+    table = new_table(WAYS, CALLER)
     for key in range(1, WAYS + 2):
         calls(table, key, START + key, n=3)
     row = table.rows[find(table, WAYS + 1)]
@@ -78,7 +79,7 @@ def test_a_replaced_row_starts_from_nothing() -> None:
 
 def test_eviction_is_the_same_every_time() -> None:
     def run() -> bytes:
-        table = new_table(64)
+        table = new_table(64, CALLER)
         keys = np.random.default_rng(3).integers(1, 5_000, 3_000)
         for n, key in enumerate(keys.tolist()):
             calls(table, key, START + n * 100)

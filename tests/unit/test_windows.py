@@ -37,7 +37,7 @@ vote_trunk = called(windows.vote_trunk)
 
 
 def new_row() -> Row:
-    table = new_table(8)
+    table = new_table(8, windows.BLOCK_ROW)
     return table.rows[touch(table, 1, START)]
 
 
@@ -171,11 +171,11 @@ def test_a_block_knows_its_numbers_for_two_hours() -> None:
         note_number(row, time, number)
     assert 10_000 - row["span"][0] == 7
     assert row["span"][1] - 1 == 9_993
-    assert sum(int(word).bit_count() for word in row["own"]) == 3
+    assert sum(int(word).bit_count() for word in row["numbers"]) == 3
     advance_block(row, START + 2 * hour)
-    assert sum(int(word).bit_count() for word in row["own"]) == 1
+    assert sum(int(word).bit_count() for word in row["numbers"]) == 1
     advance_block(row, START + 4 * hour)
-    assert not row["own"].any()
+    assert not row["numbers"].any()
     assert not row["span"].any()
 
 

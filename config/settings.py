@@ -72,62 +72,86 @@ class DetectSettings(Section):
     )
 
 
-class BurstSettings(Section):
-    """Burst dialling. Why each figure is what it is: docs/detectors/burst.md."""
+class OutcomeSettings(Section):
+    """What becomes of the calls of abusive and of ordinary heavy callers: docs/detectors/burst.md."""
 
-    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
-    calls_10s: Positive = Field(
-        8, description="attempts in 10 s that make a number suspect; people dial 1 or 2"
+    abusive_brief: Share = Field(
+        0.16, gt=0, lt=1, description="share of an abusive caller's calls that are answered for at most 20 s"
     )
-    calls_1m: Positive = Field(
-        15, description="attempts in 1 min that make a number suspect; couriers make 1"
+    abusive_talked: Share = Field(0.04, gt=0, lt=1, description="the same, for more than 20 s")
+    dialler_brief: Share = Field(0.12, gt=0, lt=1, description="brief share of a call centre's calls")
+    dialler_talked: Share = Field(0.38, gt=0, lt=1, description="share of them that become talk")
+    announcer_brief: Share = Field(
+        0.55, gt=0, lt=1, description="brief share of the calls of a notification service or a courier"
     )
-    calls_10m: Positive = Field(
-        40, description="attempts in 10 min that make a number suspect; couriers make 10"
-    )
-    block_factor: Positive = Field(5, description="a block is suspect from this many times those attempts")
-    block_numbers: Positive = Field(
-        8, description="numbers of a block that must take part before the block is a subject"
-    )
-    block_talked: Share = Field(
-        0.1, description="a block is proposed only where at most this share of its last hour became talk"
-    )
-    fan_out: Share = Field(
-        0.6, description="least share of distinct callees; redials of one callee are below"
-    )
-    min_ends: Positive = Field(10, description="outcomes that must be known before a rule is proposed")
-    abusive_talked: Share = Field(
-        0.1, gt=0, lt=1, description="share of calls that become talk (over 6 s) for a burst dialler"
-    )
-    ordinary_talked: Share = Field(
-        0.35, gt=0, lt=1, description="the same for the worst ordinary heavy caller, a call centre"
-    )
+    announcer_talked: Share = Field(0.06, gt=0, lt=1, description="share of them that become talk")
     abusive_invalid: Share = Field(
-        0.1, gt=0, lt=1, description="share of calls to numbers that do not exist, for a burst dialler"
+        0.1, gt=0, lt=1, description="share of calls to numbers that do not exist, for an abusive caller"
     )
     ordinary_invalid: Share = Field(
         0.02, gt=0, lt=1, description="the same for an ordinary caller with an old list"
     )
+    notable_odds: Annotated[float, Field(gt=1)] = Field(
+        50.0, description="odds for abuse at which an alert is medium: worth a look, no rule"
+    )
     odds: Annotated[float, Field(gt=1)] = Field(
         1_000.0, description="odds for abuse at which an alert is high and a rule is proposed"
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> OutcomeSettings:
+        for lower, higher in (
+            ("abusive_talked", "dialler_talked"),
+            ("abusive_talked", "announcer_talked"),
+            ("ordinary_invalid", "abusive_invalid"),
+            ("notable_odds", "odds"),
+        ):
+            if getattr(self, lower) >= getattr(self, higher):
+                raise ValueError(
+                    f"{lower} is {getattr(self, lower)}; expected less than {higher} "
+                    f"({getattr(self, higher)})"
+                )
+        for kind in ("abusive", "dialler", "announcer"):
+            answered = getattr(self, f"{kind}_brief") + getattr(self, f"{kind}_talked")
+            if answered >= 1:
+                raise ValueError(f"{kind}_brief and {kind}_talked add up to {answered}; expected less than 1")
+        return self
+
+
+class BurstSettings(OutcomeSettings):
+    """Burst dialling. Why each figure is what it is: docs/detectors/burst.md."""
+
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    calls_10s: Positive = Field(
+        6, description="attempts in 10 s that make a number suspect; people dial 1 or 2"
+    )
+    calls_1m: Positive = Field(8, description="attempts in 1 min that make a number suspect; couriers make 1")
+    calls_10m: Positive = Field(
+        10, description="attempts in 10 min that make a number suspect; couriers make 10, and are answered"
+    )
+    fan_out: Share = Field(
+        0.6, description="least share of distinct callees; redials of one callee are below"
+    )
+    hand_calls: Positive = Field(
+        4, description="attempts in 10 s to distinct callees that a hand can make on a mobile telephone"
     )
     probe_prefixes: int = Field(
         4, ge=2, le=6, description="dialling prefixes tried on one number within 10 min that make a probe"
     )
 
-    @model_validator(mode="after")
-    def _apart(self) -> BurstSettings:
-        if self.abusive_talked >= self.ordinary_talked:
-            raise ValueError(
-                f"abusive_talked is {self.abusive_talked}; expected less than ordinary_talked "
-                f"({self.ordinary_talked})"
-            )
-        if self.abusive_invalid <= self.ordinary_invalid:
-            raise ValueError(
-                f"abusive_invalid is {self.abusive_invalid}; expected more than ordinary_invalid "
-                f"({self.ordinary_invalid})"
-            )
-        return self
+
+class RotationSettings(OutcomeSettings):
+    """Caller-id rotation. Why each figure is what it is: docs/detectors/rotation.md."""
+
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    calls: Positive = Field(
+        10, description="attempts of a block's light numbers in 10 min that make it suspect"
+    )
+    numbers: Positive = Field(5, description="numbers of the block that must have made them")
+    fan_out: Share = Field(0.6, description="least share of distinct callees")
+    number_calls: Positive = Field(
+        2, description="attempts of one number before it is proposed where its block has ordinary users"
+    )
 
 
 class UnallocatedSettings(Section):
@@ -155,7 +179,7 @@ class FloodSettings(Section):
     )
     min_ends: Positive = Field(10, description="outcomes that must be known before a rule is proposed")
     abusive_talked: Share = Field(
-        0.03, gt=0, lt=1, description="share of calls that become talk (over 6 s) in a flood"
+        0.03, gt=0, lt=1, description="share of calls that become talk (over 20 s) in a flood"
     )
     ordinary_talked: Share = Field(0.25, gt=0, lt=1, description="the same for a busy ordinary callee")
     odds: Annotated[float, Field(gt=1)] = Field(
@@ -180,6 +204,7 @@ class FloodSettings(Section):
 
 class DetectorsSettings(Section):
     burst: BurstSettings = BurstSettings()
+    rotation: RotationSettings = RotationSettings()
     unallocated: UnallocatedSettings = UnallocatedSettings()
     flood: FloodSettings = FloodSettings()
 

@@ -1,26 +1,24 @@
-"""Burst dialling: one number, or one number block, that dials many others and is not wanted by them.
+"""Burst dialling: one number that dials many others and is not wanted by them.
 
 The rate of the last 10 s, minute or ten minutes is only the gate. Then diversity (distinct callees against
 attempts: redials of one callee are no burst), and outcome. The outcome is a sequential probability ratio
-test (Wald 1945) over the calls of the last ten minutes that are not young (``detectors.windows``): with ``a``
-the share of an abusive caller's calls that become talk and ``o`` that of the worst ordinary heavy caller, a
-call without talk adds ``ln((1 - a) / (1 - o))`` to the log-odds and one with talk, or pending, ``ln(a / o)``
-(below 0).
-Calls to numbers that do not exist, which people and well-kept lists seldom dial, raise them in the same way,
-at most 5. Two things lower them:
+test (Wald 1945) over the calls of the last ten minutes that are not young (``detectors.windows``). A call is
+unanswered, brief (answered for at most 20 s) or became talk; each adds the logarithm of its likelihood under
+abuse against that of an ordinary heavy caller. There are two of these, and the one that explains the calls
+better counts: a *dialler* (a call centre: few answer, but those talk) and an *announcer* (a notification, a
+courier: many answer, shortly). A pending call counts as talk. Two things raise the log-odds:
 
-- *habit*: the same sum over the day, where it is below 0, at most 10: a number whose calls are ordinarily
-  answered needs that much more evidence;
+- *misdialled*: calls to numbers that do not exist, which people and well-kept lists seldom dial, at most 5;
+- *hand*: a mobile number that tries more callees in 10 s than a hand can dial, at most 6: never enough alone.
+
+Two lower them:
+
+- *habit*: the outcome's sum over the day, where it is below 0, at most 10: a number whose calls are
+  ordinarily answered needs that much more evidence;
 - *reciprocity*: the share of calls to this number among all its calls of the day, above 5 %, at most 6.
 
-Below -2 nothing is said; a suspect rate without enough outcomes is medium, with no proposal; from the log of
-the configured odds it is high, with the number as the proposal. Where the network loses at least half of the
-calls (an outage), nothing is said of anybody.
-
-A block is a subject for what its numbers do below the gate: a number counts there until its eighth call
-within ten minutes, then it is a subject itself. It is proposed, on the trunk of most of these calls, only
-where practically all of its last hour was bad and nobody ordinary was heard of there during the day: no talk
-before that hour, and nobody who called one of its numbers and talked.
+From the log of ``notable_odds`` the alert is medium, with no proposal; from that of ``odds`` high, with the
+number as the proposal. Where the network loses at least half of the calls (an outage), nothing is said.
 
 The second pattern is the prefix probe of toll-fraud scanners: one caller tries the same subscriber number
 (its last nine digits) behind several dialling prefixes within ten minutes, and none is answered. The state
@@ -31,18 +29,15 @@ dialled (4 bits) and 10 bits of the hash of each of the first six.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from config.settings import BurstSettings
-from detectors.alert import Match, Proposal
-from detectors.calls import BLOCK
-from detectors.kernels import inlined, mix, popcount
+from detectors.calls import NumberKind
+from detectors.kernels import inlined, mix
 from detectors.plain import Counts
 from detectors.shape import (
-    BURST_BLOCK,
     CRITICAL,
     HIGH,
     MEDIUM,
@@ -52,29 +47,28 @@ from detectors.shape import (
     Feature,
     Finding,
     Signal,
-    narrowest_prefix,
     proposal,
     weighed,
 )
-from detectors.sketches import LINEAR, SATURATED
-from detectors.windows import distinct, log_odds, total
+from detectors.sketches import SATURATED
+from detectors.windows import Weights, distinct, outcome_odds, total, weights
 
 FEATURES = (
     Feature("calls_10s", "calls", "attempts of the last 10 s", 1),
     Feature("calls_1m", "calls", "attempts of the last minute", 1),
     Feature("calls_10m", "calls", "attempts of the last 10 minutes", 3),
     Feature("callees_10m", "numbers", "distinct callees of the last 10 minutes, estimated up to some 180", 2),
-    Feature("ends", "calls", "calls of the last 10 minutes, not young, that are over", 3),
-    Feature("talked", "calls", "those answered for more than 6 s", 2),
+    Feature("unanswered", "calls", "calls of the last 10 minutes, not young, that nobody answered", 1),
+    Feature("brief", "calls", "those answered for at most 20 s", 1),
+    Feature("talked", "calls", "those answered for longer", 2),
     Feature("pending", "calls", "calls of the last 10 minutes, not young, that are not over", 0),
-    Feature("calls_in_day", "calls", "attempts to this number in the last day (0 for a block)", 3),
+    Feature("calls_in_day", "calls", "attempts to this number in the last day", 3),
     Feature("calls_day", "calls", "attempts of the last day", 10),
     Feature("outcome", "log-odds", "for abuse, of the outcomes", 0),
+    Feature("misdialled", "log-odds", "for abuse, of calls to numbers that do not exist, at least 0", 0),
+    Feature("hand", "log-odds", "for abuse, of dialling faster than a hand does, at least 0", 0),
     Feature("habit", "log-odds", "for abuse, of the day, at most 0", 0),
     Feature("reciprocity", "log-odds", "for abuse, of being called, at most 0", 0),
-    Feature("numbers", "numbers", "distinct numbers of the block that called in the last two hours", 1),
-    Feature("misdialled", "log-odds", "for abuse, of calls to numbers that do not exist, at least 0", 0),
-    Feature("span", "digits", "10 000 times the lowest, plus the highest last four digits of the block", 0),
 )
 
 PROBE_FEATURES = (
@@ -82,8 +76,6 @@ PROBE_FEATURES = (
     Feature("seconds", "s", "since the first of them", 0),
 )
 
-QUIET_ODDS = -2.0
-"""Log-odds below which the outcomes speak for the caller."""
 HABIT_LIMIT = -10.0
 RECIPROCITY_LIMIT = -6.0
 RECIPROCITY_SLOPE = 40.0
@@ -95,9 +87,10 @@ CRITICAL_RATE = 10.0
 MISDIALLED_LIMIT = 5.0
 LIGHT_CALLS = 8
 """Calls of a number within ten minutes up to which they count for its block."""
-ORDINARY_IN_BLOCK = 2.0
-"""Calls with talk, by the block before the last hour or to it, that it may have had today or yesterday and
-still be proposed."""
+HAND_LIMIT = 6.0
+HAND_SLOPE = 2.0
+"""Log-odds that each attempt beyond the hand's adds."""
+MOBILE = int(NumberKind.MOBILE)
 PROBE_SECONDS = 600
 MOST_PREFIXES = 6
 
@@ -109,25 +102,21 @@ class BurstParameters(NamedTuple):
     calls_10m: float
     least: float
     """Attempts in ten minutes below which no gate can be reached."""
-    block_factor: float
-    block_numbers: float
-    block_talked: float
     fan_out: float
-    min_ends: float
-    unwanted: float
-    """Log-odds that a call without talk adds."""
-    talked: float
-    """Log-odds that a call with talk adds; below 0."""
+    dialler: Weights
+    announcer: Weights
     invalid: float
     """Log-odds that a call to a number which does not exist adds."""
     valid: float
     """Log-odds that any other call adds; below 0."""
+    hand_calls: float
+    notable: float
     threshold: float
     probe_prefixes: int
 
 
 def parameters_of(settings: BurstSettings) -> BurstParameters:
-    a, o = settings.abusive_talked, settings.ordinary_talked
+    abusive = (settings.abusive_brief, settings.abusive_talked)
     ai, oi = settings.abusive_invalid, settings.ordinary_invalid
     return BurstParameters(
         on=settings.mode != "off",
@@ -135,82 +124,68 @@ def parameters_of(settings: BurstSettings) -> BurstParameters:
         calls_1m=float(settings.calls_1m),
         calls_10m=float(settings.calls_10m),
         least=float(min(settings.calls_10s, settings.calls_1m, settings.calls_10m)),
-        block_factor=float(settings.block_factor),
-        block_numbers=float(settings.block_numbers),
-        block_talked=settings.block_talked,
         fan_out=settings.fan_out,
-        min_ends=float(settings.min_ends),
-        unwanted=math.log((1 - a) / (1 - o)),
-        talked=math.log(a / o),
+        dialler=weights(abusive, (settings.dialler_brief, settings.dialler_talked)),
+        announcer=weights(abusive, (settings.announcer_brief, settings.announcer_talked)),
         invalid=math.log(ai / oi),
         valid=math.log((1 - ai) / (1 - oi)),
+        hand_calls=float(settings.hand_calls),
+        notable=math.log(settings.notable_odds),
         threshold=math.log(settings.odds),
         probe_prefixes=settings.probe_prefixes,
     )
 
 
 @inlined
-def look(row: Any, inbound: Any, factor: Any, p: Any, f: Any) -> Any:
-    """Level of one caller or block row; its features into ``f``.
+def misdialled_odds(invalid: Any, calls: Any, p: Any) -> Any:
+    """Log-odds for abuse of ``invalid`` calls to numbers that do not exist among ``calls`` (float64)."""
+    invalid = min(invalid, calls)
+    return min(max(invalid * p.invalid + (calls - invalid) * p.valid, 0.0), MISDIALLED_LIMIT)
 
-    ``inbound`` attempts to the same number in the last day; ``factor`` 1 or, for a block, its multiple of the
-    gates.
+
+@inlined
+def look(row: Any, inbound: Any, kind: Any, p: Any, f: Any) -> Any:
+    """Level of one caller's row; its features into ``f``.
+
+    ``inbound`` attempts to the same number in the last day; ``kind`` of the number, a `NumberKind`.
     """
     calls = np.float64(total(row.attempts))
-    if calls < p.least * factor:
+    if calls < p.least:
         return NOTHING
     calls_10s = np.float64(total(row.two_seconds))
     calls_1m = np.float64(total(row.ten_seconds))
-    rate = max(calls_10s / p.calls_10s, calls_1m / p.calls_1m, calls / p.calls_10m) / factor
+    rate = max(calls_10s / p.calls_10s, calls_1m / p.calls_1m, calls / p.calls_10m)
     if rate < 1.0:
         return NOTHING
-    if 2.0 * np.float64(total(row.failed)) >= calls:
+    failed = total(row.failed)
+    if 2.0 * np.float64(failed) >= calls:
         return NOTHING
     callees = min(distinct(row.counterparts), calls)
     if callees < p.fan_out * calls and callees < SATURATED:
         return NOTHING
+    outcome, unanswered, brief, talked, pending = outcome_odds(row, failed, p.dialler, p.announcer)
     day = np.float64(total(row.day_attempts))
-    outcome, ends, talked, pending = log_odds(row, total(row.failed), p.unwanted, p.talked)
     day_talked = np.float64(total(row.day_talked))
-    habit = max(day - day_talked, 0.0) * p.unwanted + day_talked * p.talked
+    habit = max(day - day_talked, 0.0) * p.dialler.unanswered + day_talked * p.dialler.talked
     habit = min(max(habit, HABIT_LIMIT), 0.0)
     share = inbound / max(inbound + day, 1.0)
     reciprocity = min(max((FRAUD_IN_SHARE - share) * RECIPROCITY_SLOPE, RECIPROCITY_LIMIT), 0.0)
-    invalid = min(np.float64(total(row.marked)), calls)
-    misdialled = min(max(invalid * p.invalid + (calls - invalid) * p.valid, 0.0), MISDIALLED_LIMIT)
-    odds = outcome + misdialled + habit + reciprocity
-    if odds < QUIET_ODDS:
+    misdialled = misdialled_odds(np.float64(total(row.marked)), calls, p)
+    hand = 0.0
+    if kind == MOBILE:
+        hand = min(max((calls_10s - p.hand_calls) * HAND_SLOPE, 0.0), HAND_LIMIT)
+    odds = outcome + misdialled + hand + habit + reciprocity
+    if odds < p.notable:
         return NOTHING
+    f[:] = 0.0
     f[0], f[1], f[2], f[3] = calls_10s, calls_1m, calls, callees
-    f[4], f[5], f[6], f[7], f[8] = ends, talked, pending, inbound, day
-    f[9], f[10], f[11], f[12] = outcome, habit, reciprocity, 1.0
-    f[13], f[14] = misdialled, 0.0
-    if ends < p.min_ends or odds < p.threshold:
+    f[4], f[5], f[6], f[7], f[8], f[9] = unanswered, brief, talked, pending, inbound, day
+    f[10], f[11], f[12], f[13], f[14] = outcome, misdialled, hand, habit, reciprocity
+    if odds < p.threshold:
         return MEDIUM
     if rate >= CRITICAL_RATE and odds >= 2.0 * p.threshold:
         return CRITICAL
     return HIGH
-
-
-@inlined
-def look_block(row: Any, p: Any, f: Any) -> Any:
-    """Level of one block row; its features into ``f``."""
-    numbers = LINEAR[popcount(row.numbers[0] | row.numbers[1])]
-    if numbers < p.block_numbers:
-        return NOTHING
-    level = look(row, 0.0, p.block_factor, p, f)
-    if level == NOTHING:
-        return NOTHING
-    f[12] = numbers
-    f[14] = np.float64((10_000 - np.int64(row.span[0])) * 10_000 + np.int64(row.span[1]) - 1)
-    hour_talked = np.float64(total(row.hour_talked))
-    if hour_talked > p.block_talked * np.float64(total(row.hour_attempts)):
-        return MEDIUM
-    if np.float64(total(row.day_talked)) - hour_talked > ORDINARY_IN_BLOCK:
-        return MEDIUM
-    if np.float64(row.circle[0]) + np.float64(row.circle[1]) > ORDINARY_IN_BLOCK:
-        return MEDIUM
-    return level
 
 
 @inlined
@@ -253,54 +228,41 @@ def probe_answered(row: Any, tail: Any) -> None:
         row.probe[1] = 0
 
 
-def look_reference(
-    counts: Counts, inbound: int, factor: float, p: BurstParameters
-) -> tuple[int, list[float]]:
+def misdialled_reference(counts: Counts, calls: int, p: Any) -> float:
+    """As `misdialled_odds`."""
+    invalid = min(counts.recent(counts.marked), calls)
+    odds: float = invalid * p.invalid + (calls - invalid) * p.valid
+    return min(max(odds, 0.0), MISDIALLED_LIMIT)
+
+
+def look_reference(counts: Counts, inbound: int, kind: int, p: BurstParameters) -> tuple[int, list[float]]:
     """What `look` decides, and its features, from the events themselves."""
     calls_10s, calls_1m, calls = counts.calls(2_000, 5), counts.calls(10_000, 6), counts.calls(60_000, 10)
     gates = (calls_10s / p.calls_10s, calls_1m / p.calls_1m, calls / p.calls_10m)
     callees = min(counts.counterparts(), calls)
     outage = 2 * counts.recent(counts.failures) >= calls
     redials = callees < p.fan_out * calls and callees < SATURATED
-    if calls < p.least * factor or max(gates) < factor or outage or redials:
+    if calls < p.least or max(gates) < 1 or outage or redials:
         return NOTHING, []
     day, day_talked = counts.calls(10_800_000, 8), counts.talks(10_800_000, 8)
-    outcome, ends, talked, pending = counts.log_odds(p, counts.recent(counts.failures))
-    habit = max(day - day_talked, 0) * p.unwanted + day_talked * p.talked
+    outcome, unanswered, brief, talked, pending = counts.outcome_odds(
+        counts.recent(counts.failures), p.dialler, p.announcer
+    )
+    habit = max(day - day_talked, 0) * p.dialler.unanswered + day_talked * p.dialler.talked
     habit = sorted((HABIT_LIMIT, habit, 0.0))[1]
     share = inbound / max(inbound + day, 1)
     reciprocity = sorted((RECIPROCITY_LIMIT, (FRAUD_IN_SHARE - share) * RECIPROCITY_SLOPE, 0.0))[1]
-    invalid = min(counts.recent(counts.marked), calls)
-    misdialled = sorted((0.0, invalid * p.invalid + (calls - invalid) * p.valid, MISDIALLED_LIMIT))[1]
-    odds = outcome + misdialled + habit + reciprocity
-    features = [calls_10s, calls_1m, calls, callees, ends, talked, pending, inbound, day]
-    features += [outcome, habit, reciprocity, 1.0, misdialled, 0.0]
-    if odds < QUIET_ODDS:
+    misdialled = misdialled_reference(counts, calls, p)
+    hand = sorted((0.0, (calls_10s - p.hand_calls) * HAND_SLOPE, HAND_LIMIT))[1] if kind == MOBILE else 0.0
+    odds = outcome + misdialled + hand + habit + reciprocity
+    if odds < p.notable:
         return NOTHING, []
-    if ends < p.min_ends or odds < p.threshold:
+    features = [calls_10s, calls_1m, calls, callees, unanswered, brief, talked, pending, inbound, day]
+    features += [outcome, misdialled, hand, habit, reciprocity]
+    if odds < p.threshold:
         return MEDIUM, features
-    certain = max(gates) / factor >= CRITICAL_RATE and odds >= 2 * p.threshold
+    certain = max(gates) >= CRITICAL_RATE and odds >= 2 * p.threshold
     return CRITICAL if certain else HIGH, features
-
-
-def look_block_reference(counts: Counts, p: BurstParameters) -> tuple[int, list[float]]:
-    """What `look_block` decides, and its features."""
-    if counts.numbers() < p.block_numbers:
-        return NOTHING, []
-    level, features = look_reference(counts, 0, p.block_factor, p)
-    if level == NOTHING:
-        return NOTHING, []
-    last = [attempt.counterpart % BLOCK for attempt in counts.callers]
-    features[12] = counts.numbers()
-    features[14] = float(min(last) * BLOCK + max(last))
-    hour_talked = counts.talks(600_000, 6)
-    talk_to = counts.window(counts.talks_to, 86_400_000, 2)
-    ordinary = (
-        hour_talked > p.block_talked * counts.calls(600_000, 6)
-        or counts.talks(10_800_000, 8) - hour_talked > ORDINARY_IN_BLOCK
-        or talk_to > ORDINARY_IN_BLOCK
-    )
-    return (MEDIUM if ordinary else level), features
 
 
 def probe_reference(
@@ -318,20 +280,15 @@ def probe_reference(
 
 
 class Burst:
-    """Turns the signals of `look`, `look_block` and `probe` into findings. ``trunks`` names them by hash."""
+    """Turns the signals of `look` and `probe` into findings."""
 
     name = "burst"
 
-    def __init__(self, settings: BurstSettings, trunks: Mapping[int, str]) -> None:
-        self._trunks = trunks
+    def __init__(self, settings: BurstSettings) -> None:
         self._parameters = parameters_of(settings)
 
     def describe(self, signal: Signal, call: Call) -> Finding | None:
-        if signal.pattern == PREFIX_PROBE:
-            return self._probe(signal, call)
-        if signal.pattern == BURST_BLOCK:
-            return self._block(signal, call)
-        return self._number(signal, call)
+        return self._probe(signal, call) if signal.pattern == PREFIX_PROBE else self._number(signal, call)
 
     def _number(self, signal: Signal, call: Call) -> Finding:
         f = signal.features
@@ -344,34 +301,10 @@ class Burst:
             kind="burst",
             level=signal.level,
             score=_score(f),
-            evidence=self._evidence(f, 1.0),
+            evidence=self._evidence(f),
             message=f"{_named(call)} {_did(f)} {_outcome(f)}; {_way(call)}.",
             proposals=proposals,
             apart="" if call.caller >= 0 else call.trunk,
-        )
-
-    def _block(self, signal: Signal, call: Call) -> Finding:
-        f = signal.features
-        block = signal.key
-        low, high = divmod(int(f["span"]), BLOCK)
-        prefix = narrowest_prefix(block * BLOCK + low, block * BLOCK + high)
-        trunk = self._trunks.get(signal.trunk, "")
-        proposals: list[Proposal] = []
-        if signal.level >= HIGH and trunk:
-            match = Match(caller=f"+{prefix}*", trunk=trunk)
-            proposals = [proposal(match, f["calls_day"], f["numbers"], f["callees_10m"])]
-        return Finding(
-            subject_type="block",
-            subject_value=f"+{block}*",
-            kind="block_burst",
-            level=signal.level,
-            score=_score(f),
-            evidence=self._evidence(f, self._parameters.block_factor),
-            message=(
-                f"About {f['numbers']:.0f} numbers of block +{block}* {_did(f)} {_outcome(f)}; "
-                f"mostly over trunk {trunk or 'unknown'}."
-            ),
-            proposals=proposals,
         )
 
     def _probe(self, signal: Signal, call: Call) -> Finding:
@@ -400,30 +333,34 @@ class Burst:
             apart="" if call.caller >= 0 else call.trunk,
         )
 
-    def _evidence(self, f: dict[str, float], factor: float) -> Any:
+    def _evidence(self, f: dict[str, float]) -> Any:
         p = self._parameters
         rate = max(
             (f["calls_10s"] / p.calls_10s, "calls_10s", 1.0),
             (f["calls_1m"] / p.calls_1m, "calls_1m", 1.0),
             (f["calls_10m"] / p.calls_10m, "calls_10m", 3.0),
         )
-        ends = max(f["ends"], 1.0)
         fan_out = f["callees_10m"] / f["calls_10m"]
         if f["callees_10m"] >= SATURATED:
             fan_out = max(fan_out, p.fan_out)
         return weighed(
             [
-                (rate[1], f[rate[1]], rate[2] * factor, min(math.log2(1 + rate[0] / factor), 4.0)),
+                (rate[1], f[rate[1]], rate[2], min(math.log2(1 + rate[0]), 4.0)),
                 ("fan_out", fan_out, 0.5, 2 * fan_out),
-                ("talked_share", f["talked"] / ends, 0.45, f["outcome"]),
+                ("talked_share", f["talked"] / max(_ends(f), 1.0), 0.45, f["outcome"]),
                 ("misdialled", f["misdialled"], 0, f["misdialled"]),
+                ("hand", f["hand"], 0, f["hand"]),
                 ("called_back", f["calls_in_day"], 3, 1.0 if f["calls_in_day"] == 0 else 0.0),
             ]
         )
 
 
+def _ends(f: dict[str, float]) -> float:
+    return f["unanswered"] + f["brief"] + f["talked"]
+
+
 def _score(f: dict[str, float]) -> float:
-    odds = f["outcome"] + f["misdialled"] + f["habit"] + f["reciprocity"]
+    odds = f["outcome"] + f["misdialled"] + f["hand"] + f["habit"] + f["reciprocity"]
     return round(1 / (1 + math.exp(-min(odds, 30.0))), 4)
 
 
@@ -438,12 +375,12 @@ def _did(f: dict[str, float]) -> str:
 
 
 def _outcome(f: dict[str, float]) -> str:
-    if f["ends"] == 0:
+    if _ends(f) == 0:
         return "too early to know their outcome"
     back = (
         "nobody called it back" if f["calls_in_day"] == 0 else f"it was called {f['calls_in_day']:.0f} times"
     )
-    return f"{f['talked']:.0f} of {f['ends']:.0f} finished calls became talk, {back} today"
+    return f"{f['talked']:.0f} of {_ends(f):.0f} finished calls became talk, {back} today"
 
 
 def _way(call: Call) -> str:

@@ -50,7 +50,7 @@ from detectors.shape import (
 )
 from detectors.signals import CONTACT, CONTACTS, FAILED, PENDING, TALKED, UNWANTED
 from detectors.subjects import WAYS, power_of_two, zeros
-from detectors.windows import distinct, log_odds, total
+from detectors.windows import Weights, distinct, outcome_odds, total
 
 FEATURES = (
     Feature("calls_10s", "calls", "attempts on the callee in the last 10 s", 1),
@@ -58,7 +58,7 @@ FEATURES = (
     Feature("calls_10m", "calls", "attempts of the last 10 minutes", 1),
     Feature("callers_10m", "numbers", "distinct callers of the last 10 minutes, estimated up to some 180", 1),
     Feature("ends", "calls", "calls of the last 10 minutes, not young, that are over", 1),
-    Feature("talked", "calls", "those answered for more than 6 s", 1),
+    Feature("talked", "calls", "those answered for more than 20 s", 1),
     Feature("pending", "calls", "calls of the last 10 minutes, not young, that are not over", 0),
     Feature("habit_10m", "calls", "attempts in an ordinary 10 minutes of the day before", 0.1),
     Feature("calls_day", "calls", "attempts of the last day", 5),
@@ -92,8 +92,8 @@ class FloodParameters(NamedTuple):
     habit_factor: float
     min_ends: float
     abusive_talked: float
-    unwanted: float
-    talked: float
+    weights: Weights
+    """A brief answer is as unwanted as none."""
     threshold: float
     length_ms: int
 
@@ -109,8 +109,7 @@ def parameters_of(settings: FloodSettings) -> FloodParameters:
         habit_factor=settings.habit_factor,
         min_ends=float(settings.min_ends),
         abusive_talked=a,
-        unwanted=math.log((1 - a) / (1 - o)),
-        talked=math.log(a / o),
+        weights=Weights(math.log((1 - a) / (1 - o)), math.log((1 - a) / (1 - o)), math.log(a / o)),
         threshold=math.log(settings.odds),
         length_ms=settings.length_ms,
     )
@@ -222,7 +221,8 @@ def look(row: Any, p: Any, f: Any) -> Any:
     if calls < p.habit_factor * habit:
         return NOTHING
     aside = total(row.failed) + total(row.marked)
-    outcome, ends, talked, pending = log_odds(row, aside, p.unwanted, p.talked)
+    outcome, unanswered, brief, talked, pending = outcome_odds(row, aside, p.weights, p.weights)
+    ends = unanswered + brief + talked
     if outcome < QUIET_ODDS:
         return NOTHING
     f[:] = 0.0
@@ -245,9 +245,10 @@ def look_reference(counts: Counts, p: FloodParameters) -> tuple[int, list[float]
     outage = 2 * counts.recent(counts.failures) >= calls
     if max(gates) < 1 or outage or calls < p.habit_factor * habit:
         return NOTHING, []
-    outcome, ends, talked, pending = counts.log_odds(
-        p, counts.recent(counts.failures) + counts.recent(counts.marked)
+    outcome, unanswered, brief, talked, pending = counts.outcome_odds(
+        counts.recent(counts.failures) + counts.recent(counts.marked), p.weights, p.weights
     )
+    ends = unanswered + brief + talked
     answered = counts.answered() / max(counts.ends(), 1)
     automatic = ends >= p.min_ends and answered >= AUTOMATIC
     if outcome < QUIET_ODDS or automatic:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from config.settings import DetectSettings, Settings
-from detectors import burst, flood, unallocated
+from detectors import burst, flood, rotation, unallocated
 from detectors.calls import FRAME_SCHEMA, text_hash
 from detectors.duplicates import (
     Counted,
@@ -25,7 +25,7 @@ from detectors.duplicates import (
     seen_event,
 )
 from detectors.kernels import inlined, kernel, mix2, pasted
-from detectors.shape import BURST_BLOCK, BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, UNALLOCATED
+from detectors.shape import BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, ROTATION, UNALLOCATED
 from detectors.signals import (
     BUSY,
     CONTACT,
@@ -42,9 +42,9 @@ from detectors.subjects import Table, find, new_table, touch
 from detectors.sums import group_sums, new_sums
 from detectors.windows import (
     BLOCK_ROW,
+    BRIEF_TALK_MS,
     CALLEE,
     CALLER,
-    SHORT_TALK_MS,
     acquaint,
     acquainted,
     advance,
@@ -52,12 +52,15 @@ from detectors.windows import (
     count_attempt,
     count_failure,
     count_marked,
+    count_newcomer,
     count_outcome,
     count_talk_to_block,
     is_busy,
     is_failure,
     is_invalid,
     note_number,
+    note_ordinary,
+    note_suspect,
     total,
     vote_trunk,
 )
@@ -137,12 +140,14 @@ class State(NamedTuple):
     callees: Table
     counted: Counted
     watched: flood.Watched
+    arrivals: rotation.Arrivals
     spoken: npt.NDArray[Any]
     newest: npt.NDArray[np.int64]
 
 
 class Parameters(NamedTuple):
     burst: burst.BurstParameters
+    rotation: rotation.RotationParameters
     unallocated: unallocated.UnallocatedParameters
     flood: flood.FloodParameters
     lateness_ms: int
@@ -157,6 +162,7 @@ def new_state(settings: Settings) -> State:
         callees=new_table(detect.tracked_numbers, CALLEE),
         counted=new_counted(detect.remembered_events),
         watched=flood.new_watched(detect.watched_callees),
+        arrivals=rotation.new_arrivals(),
         spoken=new_spoken(SPOKEN),
         newest=np.zeros(1, np.int64),
     )
@@ -165,6 +171,7 @@ def new_state(settings: Settings) -> State:
 def parameters_of(settings: Settings) -> Parameters:
     return Parameters(
         burst=burst.parameters_of(settings.detectors.burst),
+        rotation=rotation.parameters_of(settings.detectors.rotation),
         unallocated=unallocated.parameters_of(settings.detectors.unallocated),
         flood=flood.parameters_of(settings.detectors.flood),
         lateness_ms=settings.detect.lateness_ms,
@@ -258,14 +265,15 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
         acquaint(row, time, c.callee[i])
     number = key if key > 0 else np.int64(0)
     block_key = number // 10_000
+    light = total(row.attempts) <= burst.LIGHT_CALLS
     inbound = np.float64(0)
+    if number:
+        called = find(s.callees, number)
+        if called >= 0:
+            inbound = np.float64(total(s.callees.rows[called].day_attempts))
     if p.burst.on and not _service(status):
-        if number:
-            called = find(s.callees, number)
-            if called >= 0:
-                inbound = np.float64(total(s.callees.rows[called].day_attempts))
         f = out.signals[out.used[0]].features
-        level = burst.look(row, inbound, 1.0, p.burst, f)
+        level = burst.look(row, inbound, c.caller_kind[i], p.burst, f)
         if level != NOTHING:
             speak(out, s.spoken, np.int64(BURST_NUMBER), key, key, i, time, attempt, np.int64(f[2]), level)
         if attempt:
@@ -283,12 +291,10 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
     advance_block(block, time)
     if attempt:
         note_number(block, time, number)
-    if total(row.attempts) <= burst.LIGHT_CALLS:
-        _count(block, c, i, news, c.callee[i])
-        if attempt:
-            vote_trunk(block, c.trunks[c.trunk[i]])
-        if p.burst.on and not _service(status):
-            _block_burst(block_key, block, i, time, attempt, s, p, out)
+    if news & 2 and _is_talk(c, i):
+        note_ordinary(block, time, number)
+    if light:
+        _light_call(c, i, news, number, block, row, inbound, s, p, out)
     if p.unallocated.on and attempt and unallocated.cannot_exist(status):
         f = out.signals[out.used[0]].features
         level = unallocated.look(row, block, p.unallocated, f)
@@ -301,18 +307,33 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
 
 
 @pasted
-def _block_burst(key: Any, block: Any, i: Any, time: Any, attempt: Any, s: Any, p: Any, out: Any) -> None:
+def _light_call(
+    c: Any, i: Any, news: Any, number: Any, block: Any, row: Any, inbound: Any, s: Any, p: Any, out: Any
+) -> None:
+    """A call of a number with few calls counts for its block as well."""
+    time, attempt, key = c.time[i], news & 1, number // 10_000
+    _count(block, c, i, news, c.callee[i])
+    if news & 2 and not _is_talk(c, i) and inbound == 0.0 and total(row.day_talked) == 0:
+        note_suspect(block, number)
+    if attempt:
+        vote_trunk(block, c.trunks[c.trunk[i]])
+        newcomer = rotation.is_newcomer(row, time)
+        rotation.arrive(s.arrivals, time, newcomer)
+        if newcomer:
+            count_newcomer(block, time)
+    if not p.rotation.on or _service(c.caller_status[i]):
+        return
     f = out.signals[out.used[0]].features
-    level = burst.look_block(block, p.burst, f)
+    level = rotation.look(block, row, inbound, s.arrivals, p.rotation, f)
     if level == NOTHING:
         return
-    if speak(out, s.spoken, np.int64(BURST_BLOCK), key, key, i, time, attempt, np.int64(f[2]), level):
+    if speak(out, s.spoken, np.int64(ROTATION), key, key, i, time, attempt, np.int64(f[2]), level):
         out.signals[out.used[0] - 1].trunk = block.trunk
 
 
 @pasted
 def _is_talk(c: Any, i: Any) -> Any:
-    return c.answered[i] == 1 and not 0 <= c.talk_ms[i] <= SHORT_TALK_MS
+    return c.answered[i] == 1 and not 0 <= c.talk_ms[i] <= BRIEF_TALK_MS
 
 
 @pasted
@@ -334,6 +355,7 @@ def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
             block = s.blocks.rows[touch(s.blocks, callee // 10_000, now)]
             advance_block(block, time)
             count_talk_to_block(block, time)
+            note_ordinary(block, time, callee)
     if not p.flood.on or _service(c.callee_status[i]):
         return
     if total(row.attempts) < p.flood.watch:

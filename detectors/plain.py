@@ -53,6 +53,7 @@ class Counts:
 
     def __init__(self) -> None:
         self.newest = -(1 << 62)
+        self._heard = 0
         self.attempts: list[Attempt] = []
         self.outcomes: list[Outcome] = []
         self.failures: list[int] = []
@@ -62,10 +63,22 @@ class Counts:
         """Of a block: its numbers that called."""
         self.talks_to: list[int] = []
         """Of a block: when its numbers were called and talked."""
+        self.suspects: list[int] = []
+        """Of a block: its numbers that called and that nobody talks with."""
+        self.newcomers: list[int] = []
+        """Of a block: when numbers that were not heard of before called."""
+        self.ordinary: list[tuple[int, int]] = []
+        """Of a block: when somebody talked with which number."""
         self.trunks: list[int] = []
         self.probe: tuple[int, int, set[int]] | None = None
 
+    @property
+    def first_seen(self) -> int:
+        """Seconds since the epoch."""
+        return min(self._heard, *(a.time for a in self.attempts), self._heard) // 1_000
+
     def advance(self, time: int) -> None:
+        self._heard = self._heard or time
         self.newest = max(self.newest, time)
 
     def window(self, times: Iterable[int], slot_ms: int, slots: int, skip: int = 0) -> int:
@@ -106,17 +119,21 @@ class Counts:
                 days[day] |= circle(other)
         return any(known & bits == bits for known in days.values())
 
-    def log_odds(self, p: Any, aside: int) -> tuple[float, float, float, float]:
-        """As ``detectors.windows.log_odds``."""
+    def outcome_odds(self, aside: int, first: Any, second: Any) -> tuple[float, float, float, float, float]:
+        """As ``detectors.windows.outcome_odds``."""
         found = []
+        brief = self.answered() - self.talks(60_000, 10)
         for young in (3, 1):
             attempts = self._matured((a.time for a in self.attempts), young)
             ends = self._matured((o.time for o in self.outcomes), young)
-            talked = max(self._matured((o.time for o in self.outcomes if o.talked), young), 0)
-            unwanted = max(ends - self._matured((o.time for o in self.outcomes if o.talked), young), 0)
+            talked = self._matured((o.time for o in self.outcomes if o.talked), young)
+            unanswered = max(ends - talked - brief, 0)
             pending = max(attempts - ends - aside, 0)
-            odds = unwanted * p.unwanted + (talked + pending) * p.talked
-            found.append((odds, float(unwanted + talked), float(talked), float(pending)))
+            odds = min(
+                unanswered * w.unanswered + brief * w.brief + (max(talked, 0) + pending) * w.talked
+                for w in (first, second)
+            )
+            found.append((odds, float(unanswered), float(brief), float(max(talked, 0)), float(pending)))
         return found[1] if found[1][0] > found[0][0] else found[0]
 
     def _matured(self, times: Iterable[int], young: int) -> int:

@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from detectors import burst, flood, unallocated
+from detectors import burst, flood, rotation, unallocated
 from detectors.fold import Parameters
 from detectors.plain import Attempt, Counts, Outcome, mix2
-from detectors.shape import BURST_BLOCK, BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, UNALLOCATED
+from detectors.shape import BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, ROTATION, UNALLOCATED
 from detectors.signals import BUSY, FAILED, PENDING, TALKED, UNWANTED
 
 
@@ -38,7 +38,7 @@ def _is_busy(row: Mapping[str, Any]) -> bool:
 
 
 def _is_talk(row: Mapping[str, Any]) -> bool:
-    return bool(row["answered"] == 1 and not 0 <= row["talk_ms"] <= 6_000)
+    return bool(row["answered"] == 1 and not 0 <= row["talk_ms"] <= 20_000)
 
 
 class Said(NamedTuple):
@@ -74,6 +74,9 @@ class Reference:
         self._calls: dict[tuple[int, ...], tuple[set[str], int]] = {}
         self._pairs: dict[tuple[int, ...], tuple[int, str]] = {}
         self._spoken: dict[tuple[int, int], Spoken] = {}
+        self._arrivals: list[tuple[int, bool]] = []
+        """Slot of 10 min and newcomer, of each call of a light caller."""
+        self._arrived = 0
         self.duplicates = 0
         self.late = 0
         self.newest = 0
@@ -169,10 +172,10 @@ class Reference:
         if attempt:
             counts.known.append(Attempt(time, callee))
         number = max(key, 0)
+        called = self.callees.get(number) if number else None
+        inbound = called.calls(10_800_000, 8) if called else 0
         if p.burst.on and not service:
-            called = self.callees.get(number) if number else None
-            inbound = called.calls(10_800_000, 8) if called else 0
-            level, f = burst.look_reference(counts, inbound, 1.0, p.burst)
+            level, f = burst.look_reference(counts, inbound, row["caller_kind"], p.burst)
             if level != NOTHING:
                 self._speak(BURST_NUMBER, key, key, index, time, attempt, int(f[2]), level, f)
             if attempt:
@@ -187,30 +190,48 @@ class Reference:
             ):
                 counts.probe = None
         if number >= 10_000:
-            self._block(index, row, news, number, counts)
+            self._block(index, row, news, number, counts, inbound)
 
-    def _block(self, index: int, row: Mapping[str, Any], news: set[str], number: int, own: Counts) -> None:
+    def _block(
+        self, index: int, row: Mapping[str, Any], news: set[str], number: int, own: Counts, inbound: int
+    ) -> None:
         p, time, attempt, status = self._p, row["time"], "attempt" in news, row["caller_status"]
         block = number // 10_000
         counts = self.blocks[block]
         if time // 3_600_000 - counts.newest // 3_600_000 >= 2:
             counts.callers.clear()
+            counts.suspects.clear()
         counts.advance(time)
         if attempt and counts.newest // 3_600_000 - time // 3_600_000 < 2:
             counts.callers.append(Attempt(time, number))
+        if "outcome" in news and _is_talk(row):
+            counts.ordinary.append((time, number))
         if own.calls(60_000, 10) <= burst.LIGHT_CALLS:
             self._count(counts, row, news, row["callee"])
+            unknown = inbound == 0 and own.talks(10_800_000, 8) == 0
+            if "outcome" in news and not _is_talk(row) and unknown:
+                counts.suspects.append(number)
             if attempt:
                 counts.trunks.append(row["trunk_hash"])
-            if p.burst.on and status not in (4, 5):
-                level, f = burst.look_block_reference(counts, p.burst)
+                newcomer = time // 1_000 - own.first_seen <= 600
+                self._arrivals.append((time // 600_000, newcomer))
+                self._arrived = max(self._arrived, time // 600_000)
+                if newcomer:
+                    counts.newcomers.append(time)
+            if p.rotation.on and status not in (4, 5):
+                share = self._share_of_newcomers()
+                level, f = rotation.look_reference(counts, own, inbound, share, p.rotation)
                 if level != NOTHING:
-                    self._speak(BURST_BLOCK, block, block, index, time, attempt, int(f[2]), level, f)
+                    self._speak(ROTATION, block, block, index, time, attempt, int(f[2]), level, f)
         if p.unallocated.on and attempt and status in (1, 2, 3):
             level, f = unallocated.look_reference(own, counts, p.unallocated)
             if level != NOTHING:
                 rationed = number if f[2] <= unallocated.FEW_NUMBERS else block
                 self._speak(UNALLOCATED, rationed, number, index, time, attempt, 1, level, f)
+
+    def _share_of_newcomers(self) -> float:
+        recent = [newcomer for slot, newcomer in self._arrivals if self._arrived - slot < 2]
+        return (sum(recent) + 1) / (len(recent) + 2)
 
     def _callee(self, index: int, row: Mapping[str, Any], news: set[str]) -> None:
         p, time, callee = self._p, row["time"], row["callee"]
@@ -228,8 +249,10 @@ class Reference:
                 block = self.blocks[callee // 10_000]
                 if time // 3_600_000 - block.newest // 3_600_000 >= 2:
                     block.callers.clear()
+                    block.suspects.clear()
                 block.advance(time)
                 block.talks_to.append(time)
+                block.ordinary.append((time, callee))
         if not p.flood.on or row["callee_status"] in (4, 5) or counts.calls(60_000, 10) < p.flood.watch:
             return
         notes = self.watched[callee]

@@ -27,7 +27,7 @@ NOTHING, INFO, LOW, MEDIUM, HIGH, CRITICAL = range(6)
 """Levels of a signal; above `NOTHING` the severities in rising order."""
 SEVERITY: tuple[Severity, ...] = ("info", "info", "low", "medium", "high", "critical")
 
-BURST_NUMBER, BURST_BLOCK, PREFIX_PROBE, UNALLOCATED, FLOOD = range(5)
+BURST_NUMBER, ROTATION, PREFIX_PROBE, UNALLOCATED, FLOOD = range(5)
 """Patterns: what a signal is about."""
 
 

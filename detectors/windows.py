@@ -28,19 +28,19 @@ Words, as used here and in every detector:
 - *busy*: the callee was in another call. To a caller that is an end; of a callee it says nothing but that it
   is in use, so it is no end.
 - *invalid*: an end because the number called does not exist.
-- *talked*: answered, and longer than 6 s; up to that is a short call, by wholesale convention one that
-  nobody wanted.
+- *talked*: answered, and longer than 20 s: somebody had something to say. *Brief*: answered for less, as a
+  recorded message is, or a call that was not wanted.
 - *counterpart*: the callee where the subject calls, the caller where it is called.
 - *circle*: whom the subject called, or talked with at length, today or yesterday (a 64-bit Bloom filter a
   day): the people it knows. It may take a stranger for an acquaintance, never the reverse.
 
 A row is one record of `CALLER`, `CALLEE` or `BLOCK_ROW`, so that all a call touches lies side by side.
-Source of the 6 s: short calls in carriers' acceptable-use policies (Telnyx, Genesys).
 """
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -53,7 +53,11 @@ HOUR = 3_600_000
 DAY = 86_400_000
 
 SHORT_TALK_MS = 6_000
-"""An answered call of at most this talk time is short."""
+"""An answered call of at most this talk time is short, by wholesale convention one that nobody wanted (the
+acceptable-use policies of Telnyx and Genesys)."""
+BRIEF_TALK_MS = 20_000
+"""An answered call of at most this talk time is brief: well below the 30 to 60 s that wholesale
+conventions expect as the mean of conversations, well above what a recorded message is listened to."""
 
 _WINDOWS = [
     ("newest", np.int64),
@@ -97,16 +101,20 @@ CALLEE = np.dtype(_WINDOWS, align=True)
 BLOCK_ROW = np.dtype(
     [
         ("numbers", np.uint64, (2,)),
+        ("ordinary", np.uint64, (4,)),
         ("trunk", np.uint64),
         *_WINDOWS,
         ("trunk_votes", np.uint16),
         ("span", np.uint16, (2,)),
+        ("newcomers", np.uint16, (2,)),
         ("one_ring", np.uint16, (2,)),
     ],
     align=True,
 )
 """A number block as caller. ``numbers``: bitmap of those that called, this hour and the last; ``trunk`` hash
-of the one that most of its calls came over, by majority vote; ``span``: lowest and highest of them."""
+of the one that most of its calls came over, by majority vote; ``span``: lowest and highest of those that
+nobody talked with; ``ordinary``: hundreds in which somebody talked, a bit each, today and yesterday;
+``newcomers``: calls by numbers heard of for the first time, two slots of 10 min."""
 
 FULL = np.uint16(65_535)
 _ONE16 = np.uint16(1)
@@ -235,7 +243,7 @@ def count_outcome(row: Any, time: Any, answered: Any, talk_ms: Any) -> None:
     if answered != 1:
         return
     _count(row.answered, minute, newest // MINUTE)
-    if not 0 <= talk_ms <= SHORT_TALK_MS:
+    if not 0 <= talk_ms <= BRIEF_TALK_MS:
         _count(row.ten_seconds_talked, time // 10_000, newest // 10_000)
         _count(row.talked, minute, newest // MINUTE)
         _count(row.hour_talked, time // 600_000, newest // 600_000)
@@ -272,7 +280,8 @@ def acquainted(row: Any, counterpart: Any) -> Any:
 @inlined
 def advance_block(row: Any, time: Any) -> None:
     """As `advance`, for a block: also forgets the numbers that called before the last hour."""
-    hour, head = time // HOUR, row.newest // HOUR
+    old = row.newest
+    hour, head = time // HOUR, old // HOUR
     if row.first_seen != 0 and hour > head:
         row.numbers[hour % 2] = 0
         if hour - head >= 2:
@@ -280,23 +289,60 @@ def advance_block(row: Any, time: Any) -> None:
             row.numbers[(head + 1) % 2] = 0
             row.span[0] = 0
             row.span[1] = 0
+        day = time // DAY
+        if day != old // DAY:
+            _forget_ordinary(row, day)
+            if day - old // DAY >= 2:
+                _forget_ordinary(row, day + 1)
+    if row.first_seen != 0 and time // 600_000 > old // 600_000:
+        _clear(row.newcomers, old // 600_000, time // 600_000)
     advance(row, time)
+
+
+@inlined
+def _forget_ordinary(row: Any, day: Any) -> None:
+    row.ordinary[2 * (day % 2)] = 0
+    row.ordinary[2 * (day % 2) + 1] = 0
 
 
 @inlined
 def note_number(row: Any, time: Any, number: Any) -> None:
     """Note in a block's row, advanced to ``time`` (ms), that ``number`` called.
 
-    ``numbers`` is a bitmap of numbers for this hour and one for the last; ``span`` the lowest and the highest
-    last four digits since the block was last silent for an hour, as 10 000 - lowest and highest + 1.
+    ``numbers`` is a bitmap of numbers for this hour and one for the last.
     """
     hour = time // HOUR
-    if row.newest // HOUR - hour >= 2:
-        return
-    row.numbers[hour % 2] |= bit_of(number)
+    if row.newest // HOUR - hour < 2:
+        row.numbers[hour % 2] |= bit_of(number)
+
+
+@inlined
+def note_suspect(row: Any, number: Any) -> None:
+    """Note in a block's row that a call by ``number``, with whom nobody talks, came to nothing.
+
+    ``span`` is the lowest and the highest last four digits since the block was last silent for an hour, as
+    10 000 - lowest and highest + 1.
+    """
     last = number % 10_000
     row.span[0] = max(row.span[0], np.uint16(10_000 - last))
     row.span[1] = max(row.span[1], np.uint16(last + 1))
+
+
+@inlined
+def note_ordinary(row: Any, time: Any, number: Any) -> None:
+    """Note in a block's row that somebody talked with ``number``, in a call attempted at ``time`` (ms)."""
+    day = time // DAY
+    if row.newest // DAY - day < 2:
+        hundred = np.uint64(number % 10_000 // 100)
+        row.ordinary[2 * (day % 2) + np.int64(hundred >> np.uint64(6))] |= np.uint64(1) << (
+            hundred & np.uint64(63)
+        )
+
+
+@inlined
+def count_newcomer(row: Any, time: Any) -> None:
+    """A call attempted at ``time`` (ms) by a number of the block that was not heard of before."""
+    _count(row.newcomers, time // 600_000, row.newest // 600_000)
 
 
 @inlined
@@ -344,34 +390,67 @@ def latest(ring: Any, slot: Any, n: Any) -> Any:
     return count
 
 
+class Weights(NamedTuple):
+    """What a call adds to the log-odds for abuse by its outcome; a pending one as if it became talk."""
+
+    unanswered: float
+    brief: float
+    talked: float
+
+
+def weights(abusive: tuple[float, float], ordinary: tuple[float, float]) -> Weights:
+    """Log-likelihood ratios from the shares of calls that are brief and that become talk, for either side."""
+    (brief, talked), (usual_brief, usual_talked) = abusive, ordinary
+    return Weights(
+        unanswered=math.log((1 - brief - talked) / (1 - usual_brief - usual_talked)),
+        brief=math.log(brief / usual_brief),
+        talked=math.log(talked / usual_talked),
+    )
+
+
 @inlined
 def _matured(row: Any, young: Any, aside: Any) -> Any:
-    """Of the calls of the last 10 minutes without those of the ``young`` latest slots of 10 s: ends without
-    talk, those with talk, and pending ones; int64 each. ``aside`` calls are over without being ends."""
+    """Of the calls of the last 10 minutes without those of the ``young`` latest slots of 10 s: unanswered
+    ends, brief ones, those with talk, and pending ones; int64 each. Young brief ones are left in.
+
+    ``aside`` calls are over without being ends.
+    """
     head = row.newest // 10_000
     attempts = total(row.attempts) - latest(row.ten_seconds, head, young)
     ends = total(row.ends) - latest(row.ten_seconds_ends, head, young)
     talked = total(row.talked) - latest(row.ten_seconds_talked, head, young)
+    brief = total(row.answered) - total(row.talked)
     pending = attempts - ends - aside
-    return max(ends - talked, 0), max(talked, 0), max(pending, 0)
+    return max(ends - talked - brief, 0), max(brief, 0), max(talked, 0), max(pending, 0)
 
 
 @inlined
-def log_odds(row: Any, aside: Any, weight: Any, talk_weight: Any) -> Any:
-    """Log-odds for abuse of the calls of the last 10 minutes that are not young, and what they rest on: ends,
-    talks and pending calls. float64 each.
+def _sum_of(unanswered: Any, brief: Any, talked: Any, w: Any) -> Any:
+    return unanswered * w.unanswered + brief * w.brief + talked * w.talked
 
-    ``aside`` calls are over without being ends (int64). ``weight`` is what a call without talk adds,
-    ``talk_weight`` (below 0) one with talk or pending. Calls are young for 10 s or for 30 s, whichever says
-    more: either way what still rings counts as talk.
+
+@inlined
+def outcome_odds(row: Any, aside: Any, first: Any, second: Any) -> Any:
+    """Log-odds for abuse of the calls of the last 10 minutes that are not young, and what they rest on:
+    unanswered ends, brief ones, talks and pending calls. float64 each.
+
+    The odds are against the better of two ordinary callers, `Weights` ``first`` and ``second``. ``aside``
+    calls are over without being ends (int64). Calls are young for 10 s or for 30 s, whichever says more:
+    either way what still rings counts as talk.
     """
-    unwanted, talked, pending = _matured(row, np.int64(3), aside)
-    odds = unwanted * weight + (talked + pending) * talk_weight
-    unwanted1, talked1, pending1 = _matured(row, np.int64(1), aside)
-    odds1 = unwanted1 * weight + (talked1 + pending1) * talk_weight
+    unanswered, brief, talked, pending = _matured(row, np.int64(3), aside)
+    odds = min(
+        _sum_of(unanswered, brief, talked + pending, first),
+        _sum_of(unanswered, brief, talked + pending, second),
+    )
+    unanswered1, brief1, talked1, pending1 = _matured(row, np.int64(1), aside)
+    odds1 = min(
+        _sum_of(unanswered1, brief1, talked1 + pending1, first),
+        _sum_of(unanswered1, brief1, talked1 + pending1, second),
+    )
     if odds1 > odds:
-        odds, unwanted, talked, pending = odds1, unwanted1, talked1, pending1
-    return odds, np.float64(unwanted + talked), np.float64(talked), np.float64(pending)
+        odds, unanswered, brief, talked, pending = odds1, unanswered1, brief1, talked1, pending1
+    return odds, np.float64(unanswered), np.float64(brief), np.float64(talked), np.float64(pending)
 
 
 @inlined

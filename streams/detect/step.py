@@ -19,11 +19,13 @@ from detectors.evidence import Alerts
 from detectors.flood import FEATURES as FLOOD_FEATURES
 from detectors.flood import Flood
 from detectors.fold import Columns, aligned, columns_of, fold, new_output, new_state, parameters_of
+from detectors.rotation import FEATURES as ROTATION_FEATURES
+from detectors.rotation import Rotation
 from detectors.shape import (
-    BURST_BLOCK,
     BURST_NUMBER,
     FLOOD,
     PREFIX_PROBE,
+    ROTATION,
     UNALLOCATED,
     Call,
     Detector,
@@ -41,7 +43,7 @@ KNOWN_TRUNKS = 65_536
 
 _FEATURES: dict[int, tuple[Feature, ...]] = {
     BURST_NUMBER: BURST_FEATURES,
-    BURST_BLOCK: BURST_FEATURES,
+    ROTATION: ROTATION_FEATURES,
     PREFIX_PROBE: PROBE_FEATURES,
     UNALLOCATED: UNALLOCATED_FEATURES,
     FLOOD: FLOOD_FEATURES,
@@ -65,12 +67,12 @@ class Detect:
         self._plan = plan
         self._parameters = parameters_of(settings)
         self._trunks: dict[int, str] = {}
-        burst = Burst(settings.detectors.burst, self._trunks)
+        burst = Burst(settings.detectors.burst)
         unallocated = Unallocated(settings.detectors.unallocated, plan)
         flood = Flood(settings.detectors.flood, self._trunks)
         detectors: dict[int, Detector] = {
             BURST_NUMBER: burst,
-            BURST_BLOCK: burst,
+            ROTATION: Rotation(settings.detectors.rotation, self._trunks),
             PREFIX_PROBE: burst,
             UNALLOCATED: unallocated,
             FLOOD: flood,

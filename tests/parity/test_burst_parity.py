@@ -6,8 +6,14 @@ from collections import Counter
 
 import pytest
 
-from config.settings import BurstSettings, DetectorsSettings, FloodSettings, UnallocatedSettings
-from detectors.shape import BURST_BLOCK, BURST_NUMBER, CRITICAL, HIGH, MEDIUM, PREFIX_PROBE
+from config.settings import (
+    BurstSettings,
+    DetectorsSettings,
+    FloodSettings,
+    RotationSettings,
+    UnallocatedSettings,
+)
+from detectors.shape import BURST_NUMBER, CRITICAL, HIGH, MEDIUM, PREFIX_PROBE, ROTATION
 from tests.folding import by_kernel, by_reference, settings_with
 from tests.parity.same import assert_said_the_same
 from tests.traffic import Row, both_roles, dialler, in_time, mixed_events
@@ -17,12 +23,11 @@ ALONE = DetectorsSettings(
         calls_10s=3,
         calls_1m=5,
         calls_10m=8,
-        min_ends=3,
+        notable_odds=1.2,
         odds=2.0,
-        block_factor=1,
-        block_numbers=2,
         fan_out=0.3,
     ),
+    rotation=RotationSettings(calls=4, numbers=2, notable_odds=1.2, odds=2.0, fan_out=0.3),
     unallocated=UnallocatedSettings(mode="off"),
     flood=FloodSettings(mode="off"),
 )
@@ -67,4 +72,4 @@ def test_these_say_everything_that_burst_can() -> None:
         (BURST_NUMBER, CRITICAL),
         (PREFIX_PROBE, HIGH),
     } <= set(said)
-    assert {(BURST_BLOCK, MEDIUM), (BURST_BLOCK, HIGH)} <= set(said)
+    assert {(ROTATION, MEDIUM), (ROTATION, HIGH)} <= set(said)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from config.settings import BurstSettings, DetectorsSettings, FloodSettings
+from config.settings import BurstSettings, DetectorsSettings, FloodSettings, RotationSettings
 from detectors.calls import NumberStatus
 from detectors.shape import HIGH, LOW
 from tests.folding import by_kernel, by_reference, settings_with
 from tests.parity.same import assert_said_the_same
 from tests.traffic import START, Row, both_roles, cdr, mixed_events
 
-ALONE = DetectorsSettings(burst=BurstSettings(mode="off"), flood=FloodSettings(mode="off"))
+ALONE = DetectorsSettings(
+    burst=BurstSettings(mode="off"), flood=FloodSettings(mode="off"), rotation=RotationSettings(mode="off")
+)
 
 
 @pytest.mark.parametrize("seed", range(15))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from config.settings import BurstSettings, DetectorsSettings, DetectSettings, FloodSettings
+from config.settings import BurstSettings, DetectorsSettings, DetectSettings, FloodSettings, RotationSettings
 from detectors.alert import Alert
 from detectors.calls import NumberStatus
 from streams.detect.step import Detect
@@ -18,9 +18,8 @@ from tests.folding import SMALL, settings_with
 from tests.traffic import FakePlan, Row, both_roles, dialler, frame, in_time, mixed_events
 
 EAGER = DetectorsSettings(
-    burst=BurstSettings(
-        calls_10s=3, calls_1m=5, calls_10m=8, min_ends=3, odds=2.0, block_factor=1, fan_out=0.3
-    ),
+    burst=BurstSettings(calls_10s=3, calls_1m=5, calls_10m=8, notable_odds=1.2, odds=2.0, fan_out=0.3),
+    rotation=RotationSettings(calls=4, numbers=2, notable_odds=1.2, odds=2.0, fan_out=0.3),
     flood=FloodSettings(
         calls_10s=2, calls_1m=4, calls_10m=6, min_ends=2, odds=1.5, watch_10m=2, habit_factor=1
     ),

@@ -68,7 +68,7 @@ def test_friends_are_never_proposed() -> None:
 def test_a_caller_who_talked_is_no_bomber() -> None:
     rows = in_time(
         bombing([8613700000001, 8615900000002], 120),
-        call(START - 60_000, 8615900000002, VICTIM, "talk", 20_000),
+        call(START - 60_000, 8615900000002, VICTIM, "talk", 21_000),
     )
     assert {m.caller for m in proposed(alerts_of(rows))} == {"+8613700000001"}
 

@@ -30,8 +30,9 @@ count_outcome = called(windows.count_outcome)
 is_busy = called(windows.is_busy)
 is_failure = called(windows.is_failure)
 is_invalid = called(windows.is_invalid)
-log_odds = called(windows.log_odds)
+outcome_odds = called(windows.outcome_odds)
 note_number = called(windows.note_number)
+note_suspect = called(windows.note_suspect)
 total = called(windows.total)
 vote_trunk = called(windows.vote_trunk)
 
@@ -100,8 +101,8 @@ def test_ends_without_attempts_leave_nothing_negative() -> None:
     count_failure(row, START)
 
     p = parameters_of(BurstSettings())
-    _, ends, talked, pending = log_odds(row, 1, p.unwanted, p.talked)
-    assert (ends, talked, pending) == (5, 0, 0)
+    _, *outcomes = outcome_odds(row, 1, p.dialler, p.announcer)
+    assert outcomes == [5, 0, 0, 0]
 
 
 def test_an_outcome_belongs_to_the_minute_of_its_attempt() -> None:
@@ -115,9 +116,9 @@ def test_an_outcome_belongs_to_the_minute_of_its_attempt() -> None:
 
 @pytest.mark.parametrize(
     ("answered", "talk_ms", "talked"),
-    [(0, -1, 0), (2, -1, 0), (1, 0, 0), (1, 6_000, 0), (1, 6_001, 1), (1, -1, 1)],
+    [(0, -1, 0), (2, -1, 0), (1, 0, 0), (1, 20_000, 0), (1, 20_001, 1), (1, -1, 1)],
 )
-def test_talked_is_answered_for_more_than_six_seconds(answered: int, talk_ms: int, talked: int) -> None:
+def test_talked_is_answered_for_more_than_twenty_seconds(answered: int, talk_ms: int, talked: int) -> None:
     row = new_row()
     advance(row, START)
     count_outcome(row, START, answered, talk_ms)
@@ -169,6 +170,7 @@ def test_a_block_knows_its_numbers_for_two_hours() -> None:
     for time, number in ((START, 10_007), (START + 1, 19_993), (START + hour, 15_000)):
         advance_block(row, time)
         note_number(row, time, number)
+        note_suspect(row, number)
     assert 10_000 - row["span"][0] == 7
     assert row["span"][1] - 1 == 9_993
     assert sum(int(word).bit_count() for word in row["numbers"]) == 3

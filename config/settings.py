@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 DetectorMode = Literal["off", "report", "shadow", "enforce"]
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Chance = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Section(BaseModel):
@@ -75,22 +76,20 @@ class DetectSettings(Section):
 class OutcomeSettings(Section):
     """What becomes of the calls of abusive and of ordinary heavy callers: docs/detectors/burst.md."""
 
-    abusive_brief: Share = Field(
-        0.16, gt=0, lt=1, description="share of an abusive caller's calls that are answered for at most 20 s"
+    abusive_brief: Chance = Field(
+        0.16, description="share of an abusive caller's calls that are answered for at most 20 s"
     )
-    abusive_talked: Share = Field(0.04, gt=0, lt=1, description="the same, for more than 20 s")
-    dialler_brief: Share = Field(0.12, gt=0, lt=1, description="brief share of a call centre's calls")
-    dialler_talked: Share = Field(0.38, gt=0, lt=1, description="share of them that become talk")
-    announcer_brief: Share = Field(
-        0.55, gt=0, lt=1, description="brief share of the calls of a notification service or a courier"
+    abusive_talked: Chance = Field(0.04, description="the same, for more than 20 s")
+    dialler_brief: Chance = Field(0.12, description="brief share of a call centre's calls")
+    dialler_talked: Chance = Field(0.38, description="share of them that become talk")
+    announcer_brief: Chance = Field(
+        0.55, description="brief share of the calls of a notification service or a courier"
     )
-    announcer_talked: Share = Field(0.06, gt=0, lt=1, description="share of them that become talk")
-    abusive_invalid: Share = Field(
-        0.1, gt=0, lt=1, description="share of calls to numbers that do not exist, for an abusive caller"
+    announcer_talked: Chance = Field(0.06, description="share of them that become talk")
+    abusive_invalid: Chance = Field(
+        0.1, description="share of calls to numbers that do not exist, for an abusive caller"
     )
-    ordinary_invalid: Share = Field(
-        0.02, gt=0, lt=1, description="the same for an ordinary caller with an old list"
-    )
+    ordinary_invalid: Chance = Field(0.02, description="the same for an ordinary caller with an old list")
     notable_odds: Annotated[float, Field(gt=1)] = Field(
         50.0, description="odds for abuse at which an alert is medium: worth a look, no rule"
     )
@@ -178,10 +177,8 @@ class FloodSettings(Section):
         4.0, description="times its ordinary attempts in 10 min that a callee must get"
     )
     min_ends: Positive = Field(10, description="outcomes that must be known before a rule is proposed")
-    abusive_talked: Share = Field(
-        0.03, gt=0, lt=1, description="share of calls that become talk (over 20 s) in a flood"
-    )
-    ordinary_talked: Share = Field(0.25, gt=0, lt=1, description="the same for a busy ordinary callee")
+    abusive_talked: Chance = Field(0.03, description="share of calls that become talk (over 20 s) in a flood")
+    ordinary_talked: Chance = Field(0.25, description="the same for a busy ordinary callee")
     odds: Annotated[float, Field(gt=1)] = Field(
         1_000.0, description="odds for abuse at which an alert is high and rules are proposed"
     )

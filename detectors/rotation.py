@@ -11,10 +11,11 @@ number never condemns its block. Then log-odds for abuse are summed up:
 - *habit*: the outcome's sum over the block's day before the last hour, where that is below 0, at least -10;
 - *called*: calls to its numbers that became talk, today and yesterday, one each, at least -6.
 
-A rule must not touch the ordinary numbers of the block. ``span`` holds the lowest and highest number that
-called and with which nobody talked; where nobody ordinary is known in any hundred of the narrowest prefix
-that covers these, that prefix is proposed on the trunk of most of the calls, if the numbers are many for its width, else the calling number itself
-once it has called twice for nothing and nobody calls it.
+A rule must not touch the ordinary numbers of the block. ``span`` holds the lowest and highest number whose
+call came to nothing and with which nobody talks. Where nobody ordinary is known in any hundred of the
+narrowest prefix that covers these, and the numbers are many for its width, that prefix is proposed on the
+trunk of most of the calls; else the calling number itself once it has called twice for nothing and nobody
+calls it.
 """
 
 from __future__ import annotations

@@ -142,7 +142,7 @@ def test_a_service_number_is_no_subject() -> None:
 
 def test_a_good_reputation_takes_more_to_lose() -> None:
     """The same bad minute: a number of an ordinary day is not proposed where an unknown one is."""
-    bad = dialler(SPAMMER, 30, 700, [None], start=START + 5 * 3_600_000, name="bad")
+    bad = dialler(SPAMMER, 28, 2_500, [None], start=START + 5 * 3_600_000, name="bad")
     ordinary: list[int | None] = [None, 40_000, 60_000, 90_000]
     good = dialler(SPAMMER, 60, 280_000, ordinary, name="good")
     assert proposed(alerts_of(bad)) == [Match(caller="+8617012345678")]
@@ -150,7 +150,7 @@ def test_a_good_reputation_takes_more_to_lose() -> None:
 
 
 def test_being_called_back_takes_more_to_lose_too() -> None:
-    bad = dialler(SPAMMER, 26, 700, [None], start=START + 3_600_000, name="bad")
+    bad = dialler(SPAMMER, 26, 2_500, [None], start=START + 3_600_000, name="bad")
     back: list[Row] = []
     for n in range(40):
         back += call(START + n * 60_000, 8613911110000 + n, SPAMMER, f"back{n}", 40_000)

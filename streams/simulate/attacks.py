@@ -21,7 +21,7 @@ from streams.simulate.numbers import (
     spell,
 )
 from streams.simulate.population import in_sorted
-from streams.simulate.scenario import KINDS, MINUTE, Campaign
+from streams.simulate.scenario import KINDS, MINUTE, AttackSpec, Campaign
 from streams.simulate.world import World
 
 CAMPAIGNS_IN_TWENTY_MINUTES = 3
@@ -52,7 +52,7 @@ class _Plan:
     """Among those of its kind, from 0: variants of a kind take turns by it."""
     begin: int
     end: int
-    intensity: float
+    spec: AttackSpec
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ class Attacks:
             first_ms=int(calls.start.min()),
             last_ms=int(calls.start.max()),
             calls=len(calls),
+            size=plan.spec.size,
             subjects=drawn.subjects,
             callers=[spell(n) for n in np.unique(calls.caller).tolist()],
             callees=[spell(n) for n in np.unique(calls.callee).tolist()[:20]],
@@ -116,19 +117,32 @@ def _plans(world: World) -> list[_Plan]:
     scenario = world.scenario
     length = scenario.end_ms - scenario.start_ms
     planned = []
+    ordinals = dict.fromkeys(KINDS, 0)
+    drawn_from = {kind: scenario.random("schedule", kind) for kind in KINDS}
     for spec in scenario.attack_specs():
-        random = scenario.random("schedule", spec.kind)
-        for ordinal in range(spec.campaigns or _usual_count(length)):
-            longest = min(LONGEST_MS.get(spec.kind, USUAL_LONGEST_MS), length)
-            last_begin = max(length - max(SHORTEST_MS, longest // 2), length // 10)
-            begin = int(random.integers(length // 50, last_begin + 1))
-            duration = int(random.integers(max(1, longest // 2), longest + 1))
-            planned.append((begin, min(begin + duration, length), spec, ordinal))
+        for _ in range(spec.campaigns or _usual_count(length)):
+            begin, end = _when(drawn_from[spec.kind], spec, length)
+            planned.append((begin, end, spec, ordinals[spec.kind]))
+            ordinals[spec.kind] += 1
     planned.sort(key=lambda p: (p[0], KINDS.index(p[2].kind), p[3]))
     return [
-        _Plan(i, spec.kind, ordinal, scenario.start_ms + begin, scenario.start_ms + end, spec.intensity)
+        _Plan(i, spec.kind, ordinal, scenario.start_ms + begin, scenario.start_ms + end, spec)
         for i, (begin, end, spec, ordinal) in enumerate(planned, 1)
     ]
+
+
+def _when(random: np.random.Generator, spec: AttackSpec, length: int) -> tuple[int, int]:
+    """Begin and end of a campaign, ms from the begin of the scenario, which is ``length`` long."""
+    longest = min(LONGEST_MS.get(spec.kind, USUAL_LONGEST_MS), length)
+    last_begin = length - max(SHORTEST_MS, longest // 2)
+    duration = round(spec.minutes * MINUTE)
+    if duration:
+        last_begin = length - duration
+    begin = int(random.integers(length // 50, max(last_begin, length // 10) + 1))
+    if spec.at is not None:
+        begin = min(round(spec.at * MINUTE), length - 1)
+    duration = duration or int(random.integers(max(1, longest // 2), longest + 1))
+    return begin, min(begin + duration, length)
 
 
 def _usual_count(length: int) -> int:
@@ -151,9 +165,9 @@ class _Campaign:
         return self.random.choice(np.array(own), min(count, TRUNKS_PER_PAIR), replace=False)
 
     def starts(self, slowest: float, fastest: float) -> Ints:
-        """Times of calls at a rate in calls a second drawn between the two; at least eight calls."""
-        rate = float(self.random.uniform(slowest, fastest)) * self.plan.intensity
-        count = max(8, round(rate * (self.plan.end - self.plan.begin) / 1000))
+        """Times of the calls asked for, else of eight or more at a rate (calls/s) between the two."""
+        rate = float(self.random.uniform(slowest, fastest)) * self.plan.spec.intensity
+        count = self.plan.spec.calls or max(8, round(rate * (self.plan.end - self.plan.begin) / 1000))
         return np.sort(self.random.integers(self.plan.begin, self.plan.end, count))
 
     def segment(self) -> int:

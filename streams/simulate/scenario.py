@@ -39,7 +39,15 @@ class AttackSpec:
     campaigns: int = 0
     """How many; 0: three in twenty minutes, at least one."""
     intensity: float = 1.0
-    """Factor on the calls per second of each campaign."""
+    """Factor on the calls per second of each campaign, where ``calls`` does not say how many."""
+    calls: int = 0
+    """Calls of each campaign, exactly; 0: as its kind's pace and ``intensity`` have it."""
+    minutes: float = 0.0
+    """How long each campaign lasts; 0: as usual for its kind."""
+    at: float | None = None
+    """Minute of the scenario in which each campaign begins; None: drawn."""
+    size: str = ""
+    """What a report calls campaigns of this size."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -48,6 +56,12 @@ class AttackSpec:
             raise ValueError(f"campaigns of {self.kind} {self.campaigns}: expected 0 or more")
         if not 0 < self.intensity <= 100:
             raise ValueError(f"intensity of {self.kind} {self.intensity}: expected above 0, at most 100")
+        if self.calls < 0:
+            raise ValueError(f"calls of {self.kind} {self.calls}: expected 0 or more")
+        if self.minutes < 0:
+            raise ValueError(f"minutes of {self.kind} {self.minutes}: expected 0 or more")
+        if self.at is not None and self.at < 0:
+            raise ValueError(f"at of {self.kind} {self.at}: expected a minute, 0 or more")
 
 
 @dataclass(frozen=True)
@@ -116,6 +130,8 @@ class Campaign:
     first_ms: int
     last_ms: int
     calls: int
+    size: str
+    """As ``AttackSpec.size`` has it."""
     subjects: list[str]
     """What a detector should name: the callers, their block (``+861380013*``), the callee or the trunk."""
     callers: list[str]

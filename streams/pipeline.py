@@ -18,7 +18,7 @@ from streams.detect.step import Detect
 from streams.ingest.step import Ingest
 from streams.profile.step import Profile
 from streams.respond.step import Respond
-from streams.wire.records import Rejection, RuleChange, SourceRecord
+from streams.wire.records import ListEntry, Rejection, RuleChange, SourceRecord
 
 
 @dataclass
@@ -28,6 +28,8 @@ class Happened:
     alerts: list[Alert] = field(default_factory=list)
     changes: list[RuleChange] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
+    frames: list[pa.RecordBatch] = field(default_factory=list)
+    """What the events became (FRAME_SCHEMA)."""
 
 
 @dataclass
@@ -58,6 +60,7 @@ class Pipeline:
             self.totals.events += ingested.events
             self.totals.rejected.update(rejection.reason for rejection in ingested.rejected)
             happened.rejected += ingested.rejected
+            happened.frames += ingested.frames.values()
             alerts: list[Alert] = []
             for partition in sorted(ingested.frames):
                 alerts += self._detected(partition, ingested.frames[partition])
@@ -65,6 +68,10 @@ class Pipeline:
             happened.alerts += alerts
             happened.changes += self._responded(alerts)
         return happened
+
+    def listed(self, entry_id: str, entry: ListEntry | None, now: int) -> list[RuleChange]:
+        """An entry of `lists` came, changed or (None) went, at ``now`` (ms of event time)."""
+        return self.respond.listed(entry_id, entry, now)
 
     def _detected(self, partition: int, batch: pa.RecordBatch) -> list[Alert]:
         detected = self._detect[partition](batch, self._offsets[partition])

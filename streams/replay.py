@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,8 +14,9 @@ import orjson
 
 from config.settings import Settings
 from detectors.plan import NumberingPlan
+from streams.faults import Usage
 from streams.pipeline import Happened, Pipeline
-from streams.wire.records import RuleChange, SourceRecord, encode
+from streams.wire.records import ListEntry, RuleChange, SourceRecord, encode
 
 ALERTS = "alerts.ndjson"
 RULES = "block-rules.ndjson"
@@ -25,29 +26,46 @@ SUMMARY = "summary.json"
 
 def replay(
     records: Iterable[SourceRecord],
-    out: Path,
+    out: Path | None,
     settings: Settings,
     plan: NumberingPlan,
+    lists: Iterable[ListEntry] = (),
+    watch: Callable[[Happened], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Run ``records`` through a new `Pipeline`, write what happened into directory ``out``; the summary.
+    """Run ``records`` through a new `Pipeline`; the summary. What happened goes to directory ``out``, if any.
 
     Files: ``alerts.ndjson`` and ``block-rules.ndjson`` (every version in order; a rule's end is a line with
-    ``rule_id``, ``tombstone``, ``at`` and ``why``), ``rejected.ndjson``, ``summary.json``. Memory does not
-    grow with the input. Raises ``OSError`` where ``out`` cannot be written.
+    ``rule_id``, ``tombstone``, ``at`` and ``why``), ``rejected.ndjson``, ``summary.json``. ``lists`` are
+    known before the first record; ``watch`` sees all that happens. Memory does not grow with the input.
+    Raises ``OSError`` where ``out`` cannot be written, Usage for an entry of a list that is refused.
     """
-    out.mkdir(parents=True, exist_ok=True)
     pipeline = Pipeline(settings, plan)
+    learn(pipeline, lists)
     counts = Counts()
     started = time.perf_counter()
     with ExitStack() as stack:
-        files = {name: stack.enter_context((out / name).open("wb")) for name in (ALERTS, RULES, REJECTED)}
+        files = _opened(out, stack) if out is not None else {}
         for record in records:
             happened = pipeline.feed([record])
             counts.add(happened)
-            _write(happened, files)
+            if files:
+                _write(happened, files)
+            watch(happened)
     summary = counts.summary(pipeline, time.perf_counter() - started)
-    (out / SUMMARY).write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2) + b"\n")
+    if out is not None:
+        (out / SUMMARY).write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2) + b"\n")
     return summary
+
+
+def learn(pipeline: Pipeline, lists: Iterable[ListEntry]) -> None:
+    """Tells a new pipeline what is on the lists. Raises Usage for an entry that is refused."""
+    for entry in lists:
+        pipeline.listed(entry.entry_id, entry, 0)
+    if pipeline.respond.refused:
+        refusal = pipeline.respond.refused[0]
+        raise Usage(
+            f"list entry {refusal.subject_id}: {refusal.message}", "correct the entry, or leave it out"
+        )
 
 
 class Counts:
@@ -91,6 +109,11 @@ class Counts:
 
 def _tally(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(names).items()))
+
+
+def _opened(out: Path, stack: ExitStack) -> dict[str, BinaryIO]:
+    out.mkdir(parents=True, exist_ok=True)
+    return {name: stack.enter_context((out / name).open("wb")) for name in (ALERTS, RULES, REJECTED)}
 
 
 def _write(happened: Happened, files: Mapping[str, BinaryIO]) -> None:

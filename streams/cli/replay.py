@@ -24,6 +24,9 @@ def replay_command(
     mode: Annotated[str | None, typer.Option(help="report shadow enforce: as respond.mode")] = None,
     format: Annotated[str | None, typer.Option(help="instead of the file's ending")] = None,  # noqa: A002
     map: Annotated[Path | None, typer.Option(help="column map of a .csv")] = None,  # noqa: A002
+    lists: Annotated[
+        Path | None, typer.Option(help="entries of lists, one a line, known before the first call")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="the summary as JSON")] = False,
 ) -> None:
     """Run recorded calls through the same code as the service, with event time as the clock.
@@ -34,18 +37,30 @@ def replay_command(
         given.overrides["respond.mode"] = mode
     settings = load()
     from detectors.plan import NumberingPlan
+    from streams.importers.lists import read_lists
     from streams.replay import replay
 
-    for file in files:
-        if not file.is_file():
-            raise Usage(f"{file} is not a file", "name a file of recorded calls")
     plan = NumberingPlan.load(settings.numbering)
+    entries = read_lists(lists) if lists is not None else ()
     with progress_bar() as progress:
-        summary = replay(_records(files, format, map, progress), out, settings, plan)
+        summary = replay(recorded(files, format, map, progress), out, settings, plan, entries)
     if json:
         write_json(summary)
     else:
         _show(summary, out)
+
+
+def recorded(
+    files: list[Path],
+    format: str | None,  # noqa: A002
+    map: Path | None,  # noqa: A002
+    progress: Progress,
+) -> Iterator[SourceRecord]:
+    """The call events of ``files``, one file after another. Raises Usage at once where one is not there."""
+    for file in files:
+        if not file.is_file():
+            raise Usage(f"{file} is not a file", "name a file of recorded calls")
+    return _records(files, format, map, progress)
 
 
 def _records(

@@ -189,11 +189,12 @@ class RuleBook:
 
 def in_force(rule: BlockRule, now: int, least: Mode = "enforce") -> bool:
     """Whether a rule acts at ``now``: its mode, its approval and its time all say so."""
-    return (
-        MODES.index(rule.mode) >= MODES.index(least)
-        and rule.approval.state in ("auto", "approved")
-        and rule.not_before <= now < rule.expires_at
-    )
+    return acts(rule, least) and rule.not_before <= now < rule.expires_at
+
+
+def acts(rule: BlockRule, least: Mode = "enforce") -> bool:
+    """Whether a rule acts while its time lasts: its mode and its approval say so."""
+    return MODES.index(rule.mode) >= MODES.index(least) and rule.approval.state in ("auto", "approved")
 
 
 def shape_of(match: Match) -> Shape:

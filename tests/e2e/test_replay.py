@@ -10,11 +10,13 @@ import pytest
 from config.loading import load_settings
 from detectors.alert import Alert
 from detectors.plan import NumberingPlan
+from streams.evaluate.calls import calls_of
+from streams.evaluate.judge import judge
+from streams.evaluate.labels import Labels
 from streams.importers.events import open_events
 from streams.replay import ALERTS, RULES, SUMMARY, replay
-from streams.simulate import Campaign, Scenario, campaigns, traffic
+from streams.simulate import Campaign, Scenario, SimulatedEvent, campaigns, traffic
 from streams.wire.records import BlockRule, RuleChange, decode
-from tests.judge import judge
 
 OURS = ("burst", "flood", "unallocated")
 
@@ -30,21 +32,31 @@ def test_every_campaign_is_answered_and_nobody_else_is_blocked(
 ) -> None:
     scenario = Scenario(seed=seed, minutes=20)
     events = list(traffic(scenario))
-    calls = tmp_path / "calls.ndjson"
-    calls.write_bytes(b"".join(orjson.dumps(each.event) + b"\n" for each in events))
+    file = tmp_path / "calls.ndjson"
+    file.write_bytes(b"".join(orjson.dumps(each.event) + b"\n" for each in events))
     settings = load_settings(overrides={"respond.mode": "enforce"})
-    summary = replay(open_events(calls), tmp_path, settings, plan)
+    summary = replay(open_events(file), tmp_path, settings, plan)
 
     assert summary["events"] == len(events)
     assert orjson.loads((tmp_path / SUMMARY).read_bytes()) == summary
     alerts = [decode(line, Alert) for line in (tmp_path / ALERTS).read_bytes().splitlines()]
     changes = [_change(line) for line in (tmp_path / RULES).read_bytes().splitlines()]
-    verdicts = judge(events, changes, plan)
-    assert not verdicts.wrongly, verdicts.wrongly[:5]
+    calls = calls_of((each.event for each in events), settings, plan)
+    judgement = judge(calls, _labels(events), alerts, changes)
+    assert not judgement.wrong
+    outcomes = {outcome.campaign: outcome for outcome in judgement.campaigns}
     for campaign in campaigns(scenario):
         if campaign.kind in OURS:
             assert _detected(campaign, alerts), f"no alert for {campaign}"
-            assert verdicts.blocked[campaign.campaign], f"no call blocked of {campaign}"
+            assert outcomes[campaign.campaign].found, f"not found: {campaign}"
+            assert outcomes[campaign.campaign].blocked, f"no call blocked of {campaign}"
+
+
+def _labels(events: list[SimulatedEvent]) -> Labels:
+    labels = Labels()
+    for each in events:
+        labels.add(each.event["call_id"], each.campaign, each.kind)
+    return labels
 
 
 def _change(line: bytes) -> RuleChange:

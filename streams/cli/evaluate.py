@@ -1,0 +1,123 @@
+"""`ringfence evaluate`: recorded calls replayed, and what came of it held against labels."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.cli.context import given, load, tell, write_json
+from streams.cli.progress import progress_bar
+from streams.cli.replay import recorded
+from streams.faults import Usage
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from config.settings import Settings
+    from streams.evaluate.figures import Evaluation
+    from streams.evaluate.outcome import Judgement
+
+EVALUATION = "evaluation.json"
+REPORT = "report.html"
+
+
+def evaluate_command(
+    files: Annotated[
+        list[Path], typer.Argument(help=".ndjson .csv .pcap, plain, .gz or .zst", metavar="FILE…")
+    ],
+    labels: Annotated[Path, typer.Option(help="call_id,campaign,kind of the calls", metavar="CSV")],
+    lists: Annotated[
+        Path | None, typer.Option(help="entries of lists, one a line, known before the first call")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="directory for figures, report, alerts and rules", metavar="DIR")
+    ] = None,
+    mode: Annotated[str, typer.Option(help="as respond.mode; only enforced rules block")] = "enforce",
+    format: Annotated[str | None, typer.Option(help="instead of the file's ending")] = None,  # noqa: A002
+    map: Annotated[Path | None, typer.Option(help="column map of a .csv")] = None,  # noqa: A002
+    json: Annotated[bool, typer.Option("--json", help="the figures as JSON")] = False,
+) -> None:
+    """Replay recorded calls and judge what was found and blocked against labels.
+
+    DIR gets evaluation.json, report.html, and what replay writes. docs/evaluate.md defines every figure.
+    """
+    given.overrides["respond.mode"] = mode
+    settings = load()
+    from streams.evaluate.figures import evaluation
+
+    judgement = _judged(files, labels, lists, out, format, map, settings)
+    found = evaluation([judgement])
+    if out is not None:
+        _write(judgement, found, out)
+    if json:
+        write_json(_plain(found, judgement))
+    else:
+        from streams.evaluate.tables import show
+
+        show(found, console())
+        if out is not None:
+            tell(f"written to {out}")
+
+
+def _judged(
+    files: list[Path],
+    labels_file: Path,
+    lists: Path | None,
+    out: Path | None,
+    format: str | None,  # noqa: A002
+    map: Path | None,  # noqa: A002
+    settings: Settings,
+) -> Judgement:
+    from detectors.plan import NumberingPlan
+    from streams.evaluate.labels import read_labels
+    from streams.evaluate.run import Watch
+    from streams.importers.lists import read_lists
+    from streams.replay import replay
+
+    labels = read_labels(labels_file)
+    watch = Watch()
+    with progress_bar() as progress:
+        replay(
+            recorded(files, format, map, progress),
+            out,
+            settings,
+            NumberingPlan.load(settings.numbering),
+            read_lists(lists) if lists is not None else (),
+            watch,
+        )
+    judgement = watch.judgement(labels, settings.numbering.home_country)
+    if len(labels) and not judgement.malicious:
+        raise Usage(
+            f"none of the {len(labels)} calls that {labels_file} gives to campaigns is in the recorded calls",
+            "give the labels of these calls; call_id must be the same in both",
+        )
+    return judgement
+
+
+def _write(judgement: Judgement, found: Evaluation, out: Path) -> None:
+    import orjson
+
+    from streams.evaluate.report import report
+
+    figures = orjson.dumps(_plain(found, judgement), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    (out / EVALUATION).write_bytes(figures)
+    (out / REPORT).write_text(
+        report({"": found}, judgement.campaigns, wrong=judgement.wrong), encoding="utf-8"
+    )
+
+
+def _plain(found: Evaluation, judgement: Judgement) -> dict[str, object]:
+    import msgspec
+
+    plain: dict[str, object] = msgspec.to_builtins(found)
+    return plain | {"judgement": msgspec.to_builtins(judgement)}
+
+
+def console() -> Console:
+    """Standard output as wide as the terminal is, or as it needs to be where it is none."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 200, highlight=False)

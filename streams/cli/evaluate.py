@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,9 +26,11 @@ REPORT = "report.html"
 
 def evaluate_command(
     files: Annotated[
-        list[Path], typer.Argument(help=".ndjson .csv .pcap, plain, .gz or .zst", metavar="FILE…")
-    ],
-    labels: Annotated[Path, typer.Option(help="call_id,campaign,kind of the calls", metavar="CSV")],
+        list[Path] | None, typer.Argument(help=".ndjson .csv .pcap, plain, .gz or .zst", metavar="FILE…")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="call_id,campaign,kind of the calls", metavar="CSV")
+    ] = None,
     lists: Annotated[
         Path | None, typer.Option(help="entries of lists, one a line, known before the first call")
     ] = None,
@@ -38,13 +40,31 @@ def evaluate_command(
     mode: Annotated[str, typer.Option(help="as respond.mode; only enforced rules block")] = "enforce",
     format: Annotated[str | None, typer.Option(help="instead of the file's ending")] = None,  # noqa: A002
     map: Annotated[Path | None, typer.Option(help="column map of a .csv")] = None,  # noqa: A002
+    suite: Annotated[bool, typer.Option("--suite", help="simulated scenarios instead of files")] = False,
+    week: Annotated[bool, typer.Option("--week", help="simulated weeks without attacks instead")] = False,
+    seeds: Annotated[str | None, typer.Option(help="of suite (1-50) or week (1-3)")] = None,
+    tune_seeds: Annotated[str, typer.Option(help="odd, even, or seeds: the half to tune on")] = "odd",
+    jobs: Annotated[int, typer.Option(help="seeds at a time", min=1)] = 2,
     json: Annotated[bool, typer.Option("--json", help="the figures as JSON")] = False,
 ) -> None:
     """Replay recorded calls and judge what was found and blocked against labels.
 
-    DIR gets evaluation.json, report.html, and what replay writes. docs/evaluate.md defines every figure.
+    DIR gets evaluation.json, report.html, and what replay writes; of a suite its seeds (build/suite if no
+    DIR is given). docs/evaluate.md defines every figure.
     """
     given.overrides["respond.mode"] = mode
+    if suite or week:
+        if files or labels or lists:
+            raise Usage("--suite and --week bring their own calls", "leave out files, --labels and --lists")
+        from streams.cli.suite import OUT, evaluate_suite, show_suite
+
+        part: Literal["suite", "week"] = "week" if week else "suite"
+        show_suite(part, evaluate_suite(part, seeds, tune_seeds, jobs, out or OUT, load()), json, console())
+        return
+    if not files or labels is None:
+        raise Usage(
+            "there is nothing to judge", "name files of recorded calls and --labels CSV, or give --suite"
+        )
     settings = load()
     from streams.evaluate.figures import evaluation
 

@@ -92,7 +92,8 @@ class Evaluation(msgspec.Struct, frozen=True):
     overall: Figures
     kinds: list[Figures]
     sizes: list[Figures]
-    """By kind and size; empty where no campaign has a size."""
+    """By size, over all kinds; empty where no campaign has a size."""
+    kinds_and_sizes: list[Figures]
     stray: Stray
     detectors: list[DetectorFigures]
     curve: list[Point]
@@ -103,16 +104,21 @@ def evaluation(judgements: Sequence[Judgement]) -> Evaluation:
     campaigns = [campaign for judgement in judgements for campaign in judgement.campaigns]
     rules = [rule for judgement in judgements for rule in judgement.rules]
     legitimate = sum(judgement.legitimate for judgement in judgements)
-    kinds = sorted({(campaign.kind, "") for campaign in campaigns})
-    sizes = sorted({(campaign.kind, campaign.size) for campaign in campaigns if campaign.size}, key=_by_size)
+    both = {(campaign.kind, campaign.size) for campaign in campaigns if campaign.size}
     calls = sum(judgement.calls for judgement in judgements)
+
+    def figures_of(groups: set[tuple[str, str]]) -> list[Figures]:
+        ordered = sorted(groups, key=_by_kind_and_size)
+        return [_figures(group, campaigns, rules, legitimate) for group in ordered]
+
     return Evaluation(
         runs=len(judgements),
         calls=calls,
         wrongly_blocked_callers=sum(judgement.wrongly_blocked_callers for judgement in judgements),
         overall=_figures(("", ""), campaigns, rules, legitimate),
-        kinds=[_figures(group, campaigns, rules, legitimate) for group in kinds],
-        sizes=[_figures(group, campaigns, rules, legitimate) for group in sizes],
+        kinds=figures_of({(campaign.kind, "") for campaign in campaigns}),
+        sizes=figures_of({("", size) for _, size in both}),
+        kinds_and_sizes=figures_of(both),
         stray=_stray(judgements, calls),
         detectors=_detectors(judgements),
         curve=curve(rules, sum(campaign.calls for campaign in campaigns)),
@@ -238,7 +244,7 @@ def _share(part: float, whole: float) -> float | None:
     return part / whole if whole else None
 
 
-def _by_size(group: tuple[str, str]) -> tuple[str, int, str]:
+def _by_kind_and_size(group: tuple[str, str]) -> tuple[str, int, str]:
     """Sizes that begin with a number rise by it, others come last."""
     kind, size = group
     number = size.split(" ", 1)[0].replace(",", "").replace("_", "")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from streams.evaluate.figures import Evaluation, Figures
 from streams.evaluate.outcome import CampaignOutcome
@@ -28,20 +30,20 @@ _STYLE = {
     "ytick.color": INK,
 }
 _ROW_INCHES = 0.32
-_TARGET_CALLS = 15
+_TARGET_CALLS, _TARGET_PRECISION = 15, 0.9999
 
 
-def delays(campaigns: Sequence[CampaignOutcome]) -> str:
-    """Calls and seconds from a campaign's first call to its first rule, by kind."""
+def delays(campaigns: Sequence[CampaignOutcome], until: Literal["alert", "rule"]) -> str:
+    """Calls and seconds from a campaign's first call until its first alert or rule, by kind."""
     kinds = sorted({each.kind for each in campaigns})
 
     def draw(figure: Figure) -> None:
-        calls, seconds = figure.subplots(1, 2, sharey=True)
-        _boxes(calls, kinds, [[c.calls_to_rule for c in campaigns if c.kind == kind] for kind in kinds])
-        _boxes(seconds, kinds, [[c.seconds_to_rule for c in campaigns if c.kind == kind] for kind in kinds])
-        calls.axvline(_TARGET_CALLS, color=WRONG, linewidth=0.8, linestyle="--")
-        calls.set_xlabel("calls to the rule")
-        seconds.set_xlabel("seconds to the rule")
+        for axes, unit in zip(figure.subplots(1, 2), ("calls", "seconds"), strict=True):
+            name = f"{unit}_to_{until}"
+            _boxes(axes, kinds, [[getattr(c, name) for c in campaigns if c.kind == kind] for kind in kinds])
+            axes.set_xlabel(f"{unit} to the {until}")
+            if name == "calls_to_rule":
+                axes.axvline(_TARGET_CALLS, color=WRONG, linewidth=0.8, linestyle="--")
 
     return _svg(draw, 9.0, 1.0 + _ROW_INCHES * len(kinds))
 
@@ -66,13 +68,15 @@ def precision(evaluation: Evaluation) -> str:
                 axes.annotate(
                     figures.kind,
                     (figures.blocked_share, figures.precision),
-                    xytext=(3, -9),
+                    xytext=(0, -4),
                     textcoords="offset points",
                     fontsize=7,
+                    rotation=90,
+                    ha="center",
+                    va="top",
                 )
-        axes.set_xlim(-0.02, 1.05)
-        axes.set_xlabel("malicious calls blocked (share)")
-        axes.set_ylabel("blocked calls that are malicious (share)")
+        lowest = [each.precision for each in evaluation.kinds if each.precision is not None]
+        _precision_axes(axes, [*lowest, *(point.precision for point in curve)])
         if curve:
             axes.legend(frameon=False, loc="lower left")
 
@@ -82,8 +86,8 @@ def precision(evaluation: Evaluation) -> str:
 def blocked(evaluation: Evaluation) -> str:
     """Share of malicious calls blocked, by kind and, where campaigns have one, by size."""
     kinds = [each.kind for each in evaluation.kinds]
-    groups = evaluation.sizes or evaluation.kinds
-    sizes = list(dict.fromkeys(each.size for each in groups))
+    groups = evaluation.kinds_and_sizes or evaluation.kinds
+    sizes = [each.size for each in evaluation.sizes] or [""]
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -127,12 +131,21 @@ def shares(evaluations: dict[str, Sequence[Figures]]) -> str:
                 [run.precision or 0.0 for run in known],
             )
             axes.plot(blocked, precise, mark, markersize=4, alpha=0.6, label=name)
-        axes.set_xlim(-0.02, 1.05)
-        axes.set_xlabel("malicious calls blocked (share)")
-        axes.set_ylabel("blocked calls that are malicious (share)")
+        _precision_axes(axes, [run.precision for some in evaluations.values() for run in some])
         axes.legend(frameon=False, loc="lower left")
 
     return _svg(draw, 7.0, 4.0)
+
+
+def _precision_axes(axes: Axes, precisions: Iterable[float | None]) -> None:
+    lowest = min((each for each in precisions if each is not None), default=1.0)
+    room = max(1 - lowest, 4 * (1 - _TARGET_PRECISION))
+    axes.set_ylim(1 - 1.3 * room, 1 + 0.1 * room)
+    axes.set_xlim(-0.02, 1.05)
+    axes.axhline(_TARGET_PRECISION, color=WRONG, linewidth=0.8, linestyle="--")
+    axes.ticklabel_format(axis="y", useOffset=False)
+    axes.set_xlabel("malicious calls blocked (share)")
+    axes.set_ylabel("blocked calls that are malicious (share)")
 
 
 def _boxes(axes: Axes, names: Sequence[str], values: Sequence[Sequence[float | None]]) -> None:
@@ -146,7 +159,9 @@ def _boxes(axes: Axes, names: Sequence[str], values: Sequence[Sequence[float | N
         flierprops={"marker": ".", "markersize": 3},
     )
     axes.set_yticks(range(1, len(names) + 1), names)
+    axes.invert_yaxis()
     axes.set_xscale("symlog", linthresh=10)
+    axes.xaxis.set_major_formatter(ScalarFormatter())
     axes.set_xlim(left=0)
 
 

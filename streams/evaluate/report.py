@@ -7,8 +7,8 @@ from html import escape
 
 from streams.evaluate.figures import Evaluation, Figures
 from streams.evaluate.outcome import CampaignOutcome, WrongBlock
-from streams.evaluate.tables import DETECTOR, FIGURES, LEGEND, cells, detector_cells, number
-from streams.evaluate.targets import TARGETS, Target
+from streams.evaluate.tables import DETECTOR, FIGURES, LEGEND, cells, detector_cells
+from streams.evaluate.targets import TARGETS, Target, number
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1f2933; max-width: 66rem; margin: 2rem auto }
@@ -74,10 +74,13 @@ def _about_campaigns(
         "<h2>By kind of campaign</h2>",
         _table("kind", FIGURES, [*kinds, ("all", cells(evaluation.overall))], last_is_all=True),
         f"<p>{escape(LEGEND)}</p>",
-        _figure(plots.delays(campaigns), "From a campaign's first call to its first rule. Boxes: quartiles; "
-                "whiskers: a tenth and nine tenths; dashed: the target for the median."),
+        _figure(plots.delays(campaigns, "alert"), "From a campaign's first call to its first alert of medium "
+                "severity or above. Boxes: quartiles; whiskers: a tenth and nine tenths."),
+        _figure(plots.delays(campaigns, "rule"), "From a campaign's first call to its first rule. "
+                "Dashed: the target for the median."),
         _figure(plots.precision(evaluation), "Precision of blocks against the share of malicious calls "
-                "blocked: rules by the score of their alerts, from the strictest on, and each kind."),
+                "blocked: rules by the score of their alerts, from the strictest on, and each kind. Dashed: "
+                "the target."),
     ]  # fmt: skip
     if runs:
         parts.append(_figure(plots.shares(dict(runs)), "The same for each run."))
@@ -86,8 +89,10 @@ def _about_campaigns(
         _figure(plots.alerts(campaigns), "Alerts a campaign."),
     ]
     if evaluation.sizes:
-        rows = [(f"{each.kind} {each.size}", cells(each)) for each in evaluation.sizes]
-        parts += ["<h2>By kind and size</h2>", _table("kind and size", FIGURES, rows)]
+        sizes = [(each.size, cells(each)) for each in evaluation.sizes]
+        both = [(f"{each.kind} {each.size}", cells(each)) for each in evaluation.kinds_and_sizes]
+        parts += ["<h2>By size</h2>", _table("size", FIGURES, sizes)]
+        parts += ["<h2>By kind and size</h2>", _table("kind and size", FIGURES, both)]
     return parts
 
 

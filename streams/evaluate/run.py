@@ -13,7 +13,7 @@ from streams.evaluate.labels import Labels
 from streams.evaluate.outcome import Judgement
 from streams.pipeline import Happened, Pipeline
 from streams.replay import learn
-from streams.simulate import Campaign, Scenario, SimulatedEvent, Simulation
+from streams.simulate import Scenario, SimulatedEvent, Simulation
 from streams.wire.records import RuleChange
 
 
@@ -38,17 +38,12 @@ class Watch:
 def judge_scenario(scenario: Scenario, settings: Settings, plan: NumberingPlan) -> Judgement:
     """Simulates ``scenario``, runs it through a new pipeline that knows its lists, and judges."""
     simulation = Simulation(scenario)
-    sizes = {campaign.campaign: size_of(campaign) for campaign in simulation.campaigns()}
+    sizes = {campaign.campaign: campaign.size for campaign in simulation.campaigns()}
     labels, watch, pipeline = Labels(), Watch(), Pipeline(settings, plan)
     learn(pipeline, simulation.lists())
     for record in records_of(_labelled(simulation.traffic(), labels, sizes)):
         watch(pipeline.feed([record]))
     return watch.judgement(labels, settings.numbering.home_country)
-
-
-def size_of(campaign: Campaign) -> str:
-    """How big a campaign is in the words of the suite; empty where the scenario does not say."""
-    return str(getattr(campaign, "size", ""))
 
 
 def _labelled(

@@ -8,7 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
 from streams.evaluate.figures import Delay, DetectorFigures, Evaluation, Figures
-from streams.evaluate.targets import TARGETS, Target, percent
+from streams.evaluate.targets import TARGETS, Target, number, percent
 
 FIGURES = (
     "campaigns", "found", "calls", "blocked", "wrongly", "precision", "to alert", "to rule", "seconds",
@@ -32,7 +32,7 @@ def tables(evaluations: dict[str, Evaluation], targets: Sequence[Target]) -> Ren
     if last.kinds:
         parts += ["", _kinds([*last.kinds, last.overall], "kind"), LEGEND]
     if last.sizes:
-        parts += ["", _kinds(last.sizes, "kind and size")]
+        parts += ["", _kinds(last.sizes, "size"), "", _grid(last)]
     if last.detectors:
         parts += ["", _detectors(last.detectors)]
     return Group(*parts)
@@ -66,8 +66,25 @@ def _kinds(figures: Iterable[Figures], heading: str) -> Table:
     table = _table(heading, *FIGURES, left=1)
     for each in figures:
         name = " ".join(filter(None, (each.kind, each.size))) or "all"
-        table.add_row(name, *cells(each), end_section=False)
+        table.add_row(name, *cells(each))
     return table
+
+
+def _grid(evaluation: Evaluation) -> Table:
+    """Campaigns found and calls blocked, by kind and size."""
+    sizes = [each.size for each in evaluation.sizes]
+    by_group = {(each.kind, each.size): each for each in evaluation.kinds_and_sizes}
+    table = _table("found, blocked", *sizes, left=1)
+    for kind in evaluation.kinds:
+        groups = [by_group.get((kind.kind, size)) for size in sizes]
+        table.add_row(kind.kind, *(_found_and_blocked(each) for each in groups))
+    return table
+
+
+def _found_and_blocked(figures: Figures | None) -> str:
+    if figures is None:
+        return "-"
+    return f"{100 * (figures.found_share or 0):.0f} %, {100 * (figures.blocked_share or 0):3.0f} %"
 
 
 def cells(figures: Figures) -> list[str]:
@@ -108,13 +125,6 @@ def _calls(delay: Delay) -> str:
 
 def _pair(middle: float | None, high: float | None) -> str:
     return "-" if middle is None else f"{number(middle)} ({number(high)})"
-
-
-def number(value: float | None) -> str:
-    """Three significant digits, and whole numbers whole."""
-    if value is None:
-        return "-"
-    return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def _table(*columns: str, left: int) -> Table:

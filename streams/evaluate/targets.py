@@ -25,7 +25,7 @@ class Target(NamedTuple):
     def shown(self, value: float | None) -> str:
         if value is None:
             return "-"
-        return percent(value) if self.is_share else f"{value:g}"
+        return percent(value) if self.is_share else number(value)
 
 
 TARGETS = (
@@ -51,6 +51,13 @@ QUIET_TARGETS = (
     ),
 )
 """For legitimate traffic alone."""
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, and whole numbers whole."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 
 def percent(share: float | None) -> str:

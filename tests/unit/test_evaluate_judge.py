@@ -373,7 +373,12 @@ def test_figures_by_kind_and_size(traffic: Traffic) -> None:
     assert (flood.kind, flood.found_share, flood.blocked_share, flood.precision) == ("flood", 1.0, 0.7, 1.0)
     assert (sweep.kind, sweep.found_share, sweep.blocked, sweep.precision) == ("sweep", 0.0, 0, None)
     assert sweep.to_rule == Delay(0, None, None, None, None)
-    assert [(each.kind, each.size) for each in whole.sizes] == [("flood", "10 calls"), ("sweep", "slow")]
+    both = [(each.kind, each.size) for each in whole.kinds_and_sizes]
+    assert both == [("flood", "10 calls"), ("sweep", "slow")]
+    assert [(each.kind, each.size, each.blocked) for each in whole.sizes] == [
+        ("", "10 calls", 7),
+        ("", "slow", 0),
+    ]
 
 
 def test_alerts_without_a_campaign(traffic: Traffic) -> None:

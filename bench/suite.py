@@ -1,0 +1,102 @@
+"""The scenario suite (docs/evaluate.md) as a measurement: what is found, blocked and blocked wrongly.
+
+    python -m bench.suite [--seeds 1-50] [--weeks 1-3] [--jobs 2] [--out build/suite]
+
+Fifty seeds take about twenty minutes of one core. What was judged by the same code before is read back.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bench.report import write_results
+from config.loading import load_settings
+from streams.cli.suite import OUT, SEEDS
+from streams.evaluate.figures import Evaluation, Figures, evaluation
+from streams.evaluate.suite import JudgedSeed, halves, judged_seeds, read_seeds
+from streams.evaluate.targets import QUIET_TARGETS, TARGETS, Target
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", default=SEEDS["suite"])
+    parser.add_argument("--weeks", default=SEEDS["week"], help="empty: none")
+    parser.add_argument("--tune-seeds", default="odd")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=OUT)
+    given = parser.parse_args()
+    settings = load_settings(overrides={"respond.mode": "enforce"})
+    seeds = read_seeds(given.seeds)
+    judged = judged_seeds("suite", seeds, settings, given.out, given.jobs)
+    rows: list[Row] = []
+    for half, chosen in zip(("tuning", "reporting"), halves(seeds, given.tune_seeds), strict=True):
+        of_half = [each for each in judged if each.seed in chosen]
+        rows += [*_targets(f"{half} seeds", of_half, TARGETS), *_kinds(f"{half} seeds", of_half)]
+    if given.weeks:
+        weeks = judged_seeds("week", read_seeds(given.weeks), settings, given.out, given.jobs)
+        rows += _targets("weeks without attacks", weeks, QUIET_TARGETS)
+    parameters = {
+        "seeds": given.seeds,
+        "tuned on": given.tune_seeds,
+        "weeks": given.weeks or "none",
+        "median": "over all of the seeds together",
+        "low and high": "of single seeds",
+    }
+    print(write_results("suite", parameters, rows))
+
+
+def _targets(name: str, judged: Sequence[JudgedSeed], targets: Sequence[Target]) -> Iterator[Row]:
+    for target in targets:
+        unit = f"{'share, ' if target.is_share else ''}{target.bound} {target.value:g}"
+        yield from _row(f"{name}: {target.name}", unit, judged, target.figure)
+
+
+def _kinds(name: str, judged: Sequence[JudgedSeed]) -> Iterator[Row]:
+    kinds = sorted({c.kind for each in judged for j in each.judgements for c in j.campaigns})
+    for kind in kinds:
+        for what, figure in (("found", _found), ("calls blocked", _blocked)):
+            of_kind = _of_kind(kind, figure)
+            yield from _row(f"{name}: {kind}: {what}", "share", judged, of_kind)
+
+
+def _found(figures: Figures) -> float | None:
+    return figures.found_share
+
+
+def _blocked(figures: Figures) -> float | None:
+    return figures.blocked_share
+
+
+def _of_kind(kind: str, figure: Callable[[Figures], float | None]) -> Callable[[Evaluation], float | None]:
+    def of(whole: Evaluation) -> float | None:
+        return next((figure(each) for each in whole.kinds if each.kind == kind), None)
+
+    return of
+
+
+def _row(
+    metric: str, unit: str, judged: Sequence[JudgedSeed], figure: Callable[[Evaluation], float | None]
+) -> Iterator[Row]:
+    """One row; none where there is no such figure."""
+    together = figure(evaluation([judgement for each in judged for judgement in each.judgements]))
+    single = [value for each in judged if (value := figure(each.evaluation())) is not None]
+    if together is not None:
+        yield {
+            "system": "ringfence",
+            "version": version("ringfence"),
+            "metric": metric,
+            "unit": unit,
+            "median": round(together, 6),
+            "low": round(min(single), 6),
+            "high": round(max(single), 6),
+        }
+
+
+if __name__ == "__main__":
+    main()

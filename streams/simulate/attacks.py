@@ -64,8 +64,10 @@ class _Drawn:
 class Attacks:
     """The campaigns of a scenario, by the time they begin."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, taken: Ints) -> None:
+        """``taken``: numbers that make legitimate calls, ascending."""
         self._world = world
+        self._taken = taken
         self._plans = _plans(world)
         self.labels: list[tuple[str, str]] = [("", ""), *((_name(p), p.kind) for p in self._plans)]
         """Campaign id and kind by the number in ``Calls.campaign``."""
@@ -88,7 +90,7 @@ class Attacks:
         return sorted((self._describe(plan) for plan in self._plans), key=lambda c: (c.first_ms, c.campaign))
 
     def _draw(self, plan: _Plan) -> _Drawn:
-        drawn = _DRAWERS[plan.kind](_Campaign(self._world, plan))
+        drawn = _DRAWERS[plan.kind](_Campaign(self._world, self._taken, plan))
         drawn.calls.campaign[:] = plan.number
         return drawn
 
@@ -152,8 +154,9 @@ def _usual_count(length: int) -> int:
 class _Campaign:
     """What the drawing functions below share."""
 
-    def __init__(self, world: World, plan: _Plan) -> None:
+    def __init__(self, world: World, taken: Ints, plan: _Plan) -> None:
         self.world = world
+        self.taken = taken
         self.plan = plan
         self.random = world.scenario.random("campaign", plan.kind, plan.ordinal)
         self.sender, self.receiver = self.random.permutation(3)[:2].tolist()
@@ -182,7 +185,7 @@ class _Campaign:
     def pool(self, count: int, segment: int | None = None) -> Ints:
         """Numbers of one segment that nobody legitimate calls from."""
         numbers = mobile(self.segment() if segment is None else segment, np.arange(SEGMENT))
-        free = numbers[~in_sorted(numbers, self.world.population.taken)]
+        free = numbers[~in_sorted(numbers, self.taken)]
         return self.random.choice(free, min(count, len(free)), replace=False)
 
     def targets(self, count: int) -> Ints:
@@ -232,7 +235,7 @@ def _wangiri(c: _Campaign) -> _Drawn:
         carrier = ("MYTEL", "VODAFONE")[c.plan.ordinal % 2]
         base = int(c.random.choice(foreign(FOREIGN[carrier]))) // 100 * 100
         numbers = base + np.arange(100)
-        callers = numbers[~in_sorted(numbers, c.world.population.taken)][: int(c.random.integers(2, 8))]
+        callers = numbers[~in_sorted(numbers, c.taken)][: int(c.random.integers(2, 8))]
         trunks = np.array(c.world.networks.of_pair(carrier, NETWORKS[c.receiver]))
     calls = c.calls(ONE_RING, start, callers, c.targets(len(start)), trunks)
     calls.back[:] = np.where(calls.ring > 0, 0.1, 0.0)
@@ -300,7 +303,7 @@ def _neighbour(c: _Campaign) -> _Drawn:
     start = c.starts(0.5, 1.5)
     callee = c.targets(len(start))
     caller = callee // SEGMENT * SEGMENT + c.random.integers(0, SEGMENT, len(start))
-    while (bad := in_sorted(caller, c.world.population.taken) | (caller == callee)).any():
+    while (bad := in_sorted(caller, c.taken) | (caller == callee)).any():
         caller[bad] = callee[bad] // SEGMENT * SEGMENT + c.random.integers(0, SEGMENT, int(bad.sum()))
     trunks = c.trunks()
     calls = c.calls(TELEMARKETING, start, caller, callee, trunks)
@@ -326,7 +329,7 @@ def _clone(c: _Campaign) -> _Drawn:
 def _policy(c: _Campaign) -> _Drawn:
     """Advertising to people who refused it, otherwise as a small call centre."""
     here = c.world.people_of[c.receiver]
-    refusing = here[c.world.refuses[here]]
+    refusing = here[c.world.consents.refuses[here]]
     callers = c.pool(1)
     start = c.starts(0.25, 0.6)
     callee = c.world.population.people.number[c.random.choice(refusing, len(start))]

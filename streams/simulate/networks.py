@@ -103,10 +103,15 @@ class Networks:
             row[:] = np.resize(trunks, TRUNKS_PER_PAIR)
         return table
 
+    def back(self, trunk: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Sender and receiver, by index, of a call back to who came over ``trunk``."""
+        return self._ends[1][trunk], self._ends[0][trunk]
+
     @cached_property
-    def back(self) -> npt.NDArray[np.int64]:
-        """The trunk that a call back takes, by the trunk of the call."""
-        return np.array([self._of_pair[t.to_network, t.from_network][0] for t in self.trunks], dtype=np.int64)
+    def _ends(self) -> npt.NDArray[np.int64]:
+        """Sender and receiver of each trunk."""
+        index = self.names.index
+        return np.array([[index(t.from_network), index(t.to_network)] for t in self.trunks]).T
 
     @cached_property
     def via_transit(self) -> dict[int, int]:

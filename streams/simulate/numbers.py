@@ -20,12 +20,13 @@ SEGMENT = 10_000
 NETWORKS = ("CM", "CU", "CT", "CB")
 _NETWORK_OF_TYPE = {1: "CM", 2: "CU", 3: "CT", 4: "CT", 5: "CU", 6: "CM", 7: "CB", 8: "CB"}
 """By type in phone.dat; 4, 5, 6 and 8 are virtual operators, named by their host."""
+_VIRTUAL_TYPES = (4, 5, 6, 8)
 
 _SUBSCRIBER_PREFIXES = (
     *range(130, 140),
     *range(150, 154),
     *range(155, 160),
-    *(166, 167, 170, 171, 173, 175, 176, 177, 178),
+    *(162, 165, 166, 167, 170, 171, 173, 175, 176, 177, 178),
     *range(180, 184),
     *range(185, 190),
     *(191, 192, 193, 195, 198, 199),
@@ -49,6 +50,8 @@ class Segments:
     prefix: Numbers
     network: npt.NDArray[np.int8]
     """Index into NETWORKS: the operator the segment is allotted to."""
+    virtual: npt.NDArray[np.bool_]
+    """Whether a virtual operator has it; ``network`` is its host then."""
     unallocated: Numbers
 
 
@@ -66,6 +69,7 @@ def segments() -> Segments:
     return Segments(
         prefix=prefix[used],
         network=network_of[table["type"][used]],
+        virtual=np.isin(table["type"][used], _VIRTUAL_TYPES),
         unallocated=np.setdiff1d(everything, prefix, assume_unique=True),
     )
 

@@ -25,6 +25,32 @@ KINDS = (
 )
 """Kinds of attack, named after the detector that each is meant for."""
 
+AWKWARD = (
+    "courier",
+    "call_centre",
+    "notifier",
+    "company",
+    "sorted_dialler",
+    "old_list",
+    "privacy_number",
+    "ringing_courier",
+    "flasher",
+    "heavy_ported",
+    "forwarding",
+    "hosted_abroad",
+    "roamer",
+    "visitor",
+    "company_to_company",
+    "calls_back",
+    "moved",
+    "family",
+    "school",
+    "ticket_sale",
+    "hotline",
+    "celebrant",
+)
+"""Sorts of legitimate callers that may look like attackers; ``Scenario.dominant`` names one of them."""
+
 MONDAY_MORNING = 1_772_416_800_000
 """2026-03-02 10:00 in Shanghai: the start where none is given, so that a seed alone fixes a scenario."""
 
@@ -77,6 +103,8 @@ class Scenario:
     minutes: float = 20.0
     calls_per_second: float = 180.0
     attacks: list[AttackSpec] | Literal["all", "none"] = "all"
+    dominant: str = ""
+    """One of AWKWARD that makes about four calls in ten; empty: the usual mix."""
     cdr: float = 0.1
     seen_twice: float = 0.04
     duplicates: float = 0.001
@@ -90,6 +118,8 @@ class Scenario:
             raise ValueError(f"calls_per_second {self.calls_per_second}: expected above 0, at most 10000")
         if isinstance(self.attacks, str) and self.attacks not in ("all", "none"):
             raise ValueError(f"attacks {self.attacks!r}: expected 'all', 'none' or a list of AttackSpec")
+        if self.dominant and self.dominant not in AWKWARD:
+            raise ValueError(f"dominant {self.dominant!r}: expected one of {', '.join(AWKWARD)}")
         for name in ("cdr", "seen_twice", "duplicates", "disordered"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} {getattr(self, name)}: expected a share, 0 to 1")

@@ -5,23 +5,26 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from detectors.alert import content_id
 from streams.simulate.attacks import Attacks
+from streams.simulate.awkward import GROUPS
 from streams.simulate.calls import CAUSE, NETWORK, SIP_CODE, Calls, Ints, Outcome, join
-from streams.simulate.legitimate import FollowUps, sources
+from streams.simulate.directory import Directory
+from streams.simulate.followups import FollowUps
+from streams.simulate.legitimate import ordinary_sources
 from streams.simulate.networks import signalled
-from streams.simulate.numbers import NETWORKS, spell
 from streams.simulate.scenario import Campaign, Scenario, SimulatedEvent
 from streams.simulate.world import World
 from streams.wire.records import ListEntry
 
-SLICE_MS = 5_000
-"""Calls are drawn in slices of this length; memory holds one slice and the calls in progress."""
+SHORTEST_SLICE_MS, LONGEST_SLICE_MS = 5_000, 60_000
+_CALLS_IN_A_SLICE = 2_000
+"""Calls are drawn in slices of time that hold about so many of them; memory holds one slice, the calls in
+progress and those that will follow from earlier ones."""
 
 _TRANSIT_MS = 30
 """From the first network's seizure to the next one's."""
@@ -37,20 +40,24 @@ class Simulation:
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self._world = World(scenario)
+        self._directory = Directory(self._world)
 
     def traffic(self) -> Iterator[SimulatedEvent]:
         """The events by time of event, but for the few that arrive a little late. Each call starts anew."""
         scenario, world = self.scenario, self._world
-        attacks = Attacks(world)
-        legitimate = sources(world)
+        attacks = self._attacks()
+        sources = [*ordinary_sources(world), *(group(world).calls for group in GROUPS)]
         ordinary, attacked = FollowUps(world, "ordinary"), FollowUps(world, "attacked", returned=False)
         events = _Events(world, attacks)
-        for begin in range(scenario.start_ms, scenario.end_ms, SLICE_MS):
-            end = min(begin + SLICE_MS, scenario.end_ms)
-            drawn = [
-                *_draw(world, [source(begin, end) for source in legitimate], ordinary, end),
-                *_draw(world, [attacks.due(end)], attacked, end),
-            ]
+        length = int(
+            np.clip(_CALLS_IN_A_SLICE * 1000 / scenario.calls_per_second, SHORTEST_SLICE_MS, LONGEST_SLICE_MS)
+        )
+        for begin in range(scenario.start_ms, scenario.end_ms, length):
+            end = min(begin + length, scenario.end_ms)
+            for source in sources:
+                ordinary.hold(source(begin, end))
+            attacked.hold(attacks.due(end))
+            drawn = [*_draw(world, ordinary, end), *_draw(world, attacked, end)]
             if drawn:
                 calls = join(drawn)
                 events.add(calls.where(np.argsort(calls.start, kind="stable")))
@@ -59,35 +66,18 @@ class Simulation:
 
     def campaigns(self) -> list[Campaign]:
         """The attacks, by time of their first call."""
-        return Attacks(self._world).campaigns()
+        return self._attacks().campaigns()
 
     def directory(self) -> dict[str, list[str]]:
-        """Legitimate numbers that call or are called more than people do, by what they are."""
-        population = self._world.population
-        people = population.people
-        roles: dict[str, Ints] = {
-            "alarm_centre": population.alarm_centre.numbers,
-            "alarm_line": people.number[population.alarm_lines],
-            "call_centre": np.concatenate([o.numbers for o in population.call_centres]),
-            "company": np.concatenate([o.numbers for o in population.companies]),
-            "courier": people.number[population.couriers],
-            "notifier": np.concatenate([o.numbers for o in population.notifiers]),
-            "ported": people.number[people.network != people.allotted],
-            "service": np.concatenate([o.numbers for o in population.services]),
-            "vote": np.array([population.vote]),
-        }
-        return {role: [spell(n) for n in np.unique(numbers).tolist()] for role, numbers in roles.items()}
+        """Legitimate numbers that call or are called otherwise than most people's, by what they are."""
+        return self._directory.spelled()
 
     def lists(self) -> Iterator[ListEntry]:
-        """What the networks know besides: who refuses advertising calls, which numbers were ported where."""
-        people = self._world.population.people
-        for number in people.number[self._world.refuses].tolist():
-            yield _entry("refusal", spell(number), "the subscriber", "no advertising calls")
-        moved = people.network != people.allotted
-        for number, network in zip(
-            people.number[moved].tolist(), people.network[moved].tolist(), strict=True
-        ):
-            yield _entry("portability", spell(number), NETWORKS[network], "ported")
+        """What the networks know besides: refusals and consents, ported numbers, companies that call many."""
+        yield from self._directory.lists()
+
+    def _attacks(self) -> Attacks:
+        return Attacks(self._world, self._directory.taken)
 
 
 def traffic(scenario: Scenario) -> Iterator[SimulatedEvent]:
@@ -100,21 +90,12 @@ def campaigns(scenario: Scenario) -> list[Campaign]:
     return Simulation(scenario).campaigns()
 
 
-def _draw(world: World, first: list[Calls | None], follow_ups: FollowUps, end: int) -> list[Calls]:
-    """The first calls of a slice with those that earlier ones led to."""
-    batches = [batch for batch in (*first, follow_ups.due(end)) if batch is not None]
-    if not batches:
-        return []
-    calls = join(batches)
-    _interrupt(world, calls)
-    follow_ups.react(calls, end)
-    return [calls]
-
-
-def _entry(kind: Literal["refusal", "portability"], value: str, owner: str, reason: str) -> ListEntry:
-    return ListEntry(
-        content_id([kind, "number", value]), list=kind, type="number", value=value, owner=owner, reason=reason
-    )
+def _draw(world: World, waiting: FollowUps, end: int) -> Iterator[Calls]:
+    """The calls that begin before ``end``, with those that they lead to in that time."""
+    while (calls := waiting.due(end)) is not None:
+        _interrupt(world, calls)
+        waiting.react(calls)
+        yield calls
 
 
 def _interrupt(world: World, calls: Calls) -> None:
@@ -132,7 +113,7 @@ def _interrupt(world: World, calls: Calls) -> None:
     calls.ring[hit] = calls.talk[hit] = 0
     calls.released_by[hit] = NETWORK
     calls.back[hit] = 0
-    calls.again[hit & (calls.campaign == 0)] = 0.75
+    calls.again[hit & (calls.campaign == 0) & (calls.again_answered > 0)] = 0.75
 
 
 class _Events:
@@ -182,6 +163,7 @@ class _Events:
             calls.released_by.tolist(),
             calls.presentation.tolist(),
             calls.roaming.tolist(),
+            calls.redirecting.tolist(),
             calls.campaign.tolist(),
             as_cdr.tolist(),
             twice.tolist(),
@@ -194,10 +176,13 @@ class _Events:
         held = self._held.append
         for (
             key, start, release, caller, callee, trunk, ring, talk, outcome, released_by,
-            presentation, roaming, campaign, cdr, seen_twice, repeat, delay, end_delay,
+            presentation, roaming, redirecting, campaign, cdr, seen_twice, repeat, delay, end_delay,
         ) in rows:  # fmt: skip
             call_id = f"{key:016x}"
             legs = self._legs(call_id, start, caller, callee, trunk, presentation, roaming, seen_twice)
+            if redirecting:
+                for _, leg in legs:
+                    leg["redirecting"] = f"+{redirecting}"
             ended = {
                 "answered": outcome == 0,
                 "ring_ms": ring,

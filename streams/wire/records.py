@@ -131,15 +131,20 @@ class RuleChange(msgspec.Struct, frozen=True):
 
 
 class ListEntry(msgspec.Struct, frozen=True):
-    """One entry of a list; the record key on `lists` is ``entry_id``, a tombstone removes it."""
+    """One entry of a list; the record key on `lists` is ``entry_id``, a tombstone removes it.
+
+    What the fields mean in each list: docs/lists.md.
+    """
 
     entry_id: str
-    list: Literal["allow", "refusal", "consent", "portability"]
+    list: Literal["allow", "refusal", "consent", "portability", "company"]
     type: Literal["number", "prefix", "trunk"]
     value: str
     owner: str
     reason: str
     expires_at: int | None = None
+    caller: str = ""
+    category: Literal["", "marketing", "notification", "service", "collection"] = ""
 
 
 class Command(msgspec.Struct, frozen=True):

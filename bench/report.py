@@ -62,7 +62,9 @@ def table(report: Mapping[str, Any]) -> str:
 
 
 def figure(value: float) -> str:
-    """Three significant digits where there is a fraction, thousands apart."""
+    """Three significant digits where there is a fraction, thousands apart; nearly 1 is not shown as 1."""
+    if 0.99 < value < 1:
+        return f"{value:.6g}"
     return f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
 

@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.report import write_results
 from config.loading import load_settings
@@ -36,11 +36,13 @@ def main() -> None:
     judged = judged_seeds("suite", seeds, settings, given.out, given.jobs)
     rows: list[Row] = []
     for half, chosen in zip(("tuning", "reporting"), halves(seeds, given.tune_seeds), strict=True):
-        of_half = [each for each in judged if each.seed in chosen]
+        if not chosen:
+            continue
+        of_half = _seeds([each for each in judged if each.seed in chosen])
         rows += [*_targets(f"{half} seeds", of_half, TARGETS), *_kinds(f"{half} seeds", of_half)]
     if given.weeks:
         weeks = judged_seeds("week", read_seeds(given.weeks), settings, given.out, given.jobs)
-        rows += _targets("weeks without attacks", weeks, QUIET_TARGETS)
+        rows += _targets("weeks without attacks", _seeds(weeks), QUIET_TARGETS)
     parameters = {
         "seeds": given.seeds,
         "tuned on": given.tune_seeds,
@@ -51,41 +53,40 @@ def main() -> None:
     print(write_results("suite", parameters, rows))
 
 
-def _targets(name: str, judged: Sequence[JudgedSeed], targets: Sequence[Target]) -> Iterator[Row]:
+class _Seeds(NamedTuple):
+    whole: Evaluation
+    single: list[Evaluation]
+
+
+def _seeds(judged: Sequence[JudgedSeed]) -> _Seeds:
+    whole = evaluation([judgement for each in judged for judgement in each.judgements])
+    return _Seeds(whole, [each.evaluation() for each in judged])
+
+
+def _targets(name: str, seeds: _Seeds, targets: Sequence[Target]) -> Iterator[Row]:
     for target in targets:
         unit = f"{'share, ' if target.is_share else ''}{target.bound} {target.value:g}"
-        yield from _row(f"{name}: {target.name}", unit, judged, target.figure)
+        yield from _row(f"{name}: {target.name}", unit, seeds, target.figure)
 
 
-def _kinds(name: str, judged: Sequence[JudgedSeed]) -> Iterator[Row]:
-    kinds = sorted({c.kind for each in judged for j in each.judgements for c in j.campaigns})
-    for kind in kinds:
-        for what, figure in (("found", _found), ("calls blocked", _blocked)):
-            of_kind = _of_kind(kind, figure)
-            yield from _row(f"{name}: {kind}: {what}", "share", judged, of_kind)
+def _kinds(name: str, seeds: _Seeds) -> Iterator[Row]:
+    for kind in [each.kind for each in seeds.whole.kinds]:
+        yield from _row(f"{name}: {kind}: found", "share", seeds, lambda e, k=kind: _of(e, k).found_share)
+        yield from _row(
+            f"{name}: {kind}: calls blocked", "share", seeds, lambda e, k=kind: _of(e, k).blocked_share
+        )
 
 
-def _found(figures: Figures) -> float | None:
-    return figures.found_share
-
-
-def _blocked(figures: Figures) -> float | None:
-    return figures.blocked_share
-
-
-def _of_kind(kind: str, figure: Callable[[Figures], float | None]) -> Callable[[Evaluation], float | None]:
-    def of(whole: Evaluation) -> float | None:
-        return next((figure(each) for each in whole.kinds if each.kind == kind), None)
-
-    return of
+def _of(evaluation: Evaluation, kind: str) -> Figures:
+    return next(each for each in evaluation.kinds if each.kind == kind)
 
 
 def _row(
-    metric: str, unit: str, judged: Sequence[JudgedSeed], figure: Callable[[Evaluation], float | None]
+    metric: str, unit: str, seeds: _Seeds, figure: Callable[[Evaluation], float | None]
 ) -> Iterator[Row]:
     """One row; none where there is no such figure."""
-    together = figure(evaluation([judgement for each in judged for judgement in each.judgements]))
-    single = [value for each in judged if (value := figure(each.evaluation())) is not None]
+    together = figure(seeds.whole)
+    single = [value for each in seeds.single if (value := figure(each)) is not None]
     if together is not None:
         yield {
             "system": "ringfence",

@@ -35,6 +35,11 @@ def load(config: str | None = None) -> Settings:
     return settings
 
 
+def override(name: str, value: str) -> None:
+    """An option of a command that stands for a setting, before every other place."""
+    given.overrides[name] = value
+
+
 def load_with_origins(config: str | None = None) -> Loaded:
     return load_from(config or given.config, given.overrides)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from streams.cli.context import given, load, tell, write_json
+from streams.cli.context import load, override, tell, write_json
 from streams.cli.progress import progress_bar
 from streams.cli.replay import recorded
 from streams.faults import Usage
@@ -52,7 +52,7 @@ def evaluate_command(
     DIR gets evaluation.json, report.html, and what replay writes; of a suite its seeds (build/suite if no
     DIR is given). docs/evaluate.md defines every figure.
     """
-    given.overrides["respond.mode"] = mode
+    override("respond.mode", mode)
     if suite or week:
         if files or labels or lists:
             raise Usage("--suite and --week bring their own calls", "leave out files, --labels and --lists")

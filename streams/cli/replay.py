@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from streams.cli.context import given, load, write_json, write_summary
+from streams.cli.context import load, override, write_json, write_summary
 from streams.cli.progress import progress_bar
 from streams.faults import Usage
 from streams.wire.records import SourceRecord
@@ -34,7 +34,7 @@ def replay_command(
     Writes alerts.ndjson, block-rules.ndjson, rejected.ndjson and summary.json into DIR.
     """
     if mode is not None:
-        given.overrides["respond.mode"] = mode
+        override("respond.mode", mode)
     settings = load()
     from detectors.plan import NumberingPlan
     from streams.importers.lists import read_lists

@@ -13,8 +13,8 @@ import typer
 
 from config.loading import FILE, SettingsError, shown, suspects
 from config.settings import Settings
-from streams.cli import exits
-from streams.cli.context import given, load, write_json
+from streams.cli import context, exits
+from streams.cli.context import load, write_json
 from streams.faults import Fault
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def examine() -> Iterator[Finding]:
 def _settings(_settings: Settings) -> Iterator[Finding]:
     for suspect in suspects(os.environ):
         yield Finding("settings", "warning", suspect, "rename it or remove it")
-    file = given.config or (FILE if Path(FILE).exists() else "no file")
+    file = context.given.config or (FILE if Path(FILE).exists() else "no file")
     yield Finding("settings", "ok", f"right ({file})")
 
 

@@ -206,6 +206,20 @@ class DetectorsSettings(Section):
     flood: FloodSettings = FloodSettings()
 
 
+class EvidenceSettings(Section):
+    """How findings become alerts. Why each figure is what it is: docs/alerts.md."""
+
+    agreement_odds: Annotated[float, Field(gt=1)] = Field(
+        20.0, description="odds for abuse that independent findings must reach together to raise the severity"
+    )
+    block_numbers: int = Field(
+        3, ge=2, le=64, description="numbers of one block from which their alerts become one of the block"
+    )
+    block_ms: Positive = Field(
+        3_600_000, description="time within which these numbers must have been found by related detectors"
+    )
+
+
 class ProfileSettings(Section):
     mode: Literal["off", "report"] = Field("report", description="whether trunks are profiled")
     settle_seconds: Positive = Field(
@@ -296,6 +310,7 @@ class Settings(Section):
     numbering: NumberingSettings = NumberingSettings()
     detect: DetectSettings = DetectSettings()
     detectors: DetectorsSettings = DetectorsSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
     profile: ProfileSettings = ProfileSettings()
     respond: RespondSettings = RespondSettings()
     store: StoreSettings = StoreSettings()

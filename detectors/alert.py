@@ -53,15 +53,39 @@ class BlastRadius(msgspec.Struct, frozen=True):
     callees: int
 
 
-class Proposal(msgspec.Struct, frozen=True):
+class Proposal(msgspec.Struct, frozen=True, omit_defaults=True):
     """The narrowest rule that would stop what the alert describes."""
 
     match: Match
     blast_radius: BlastRadius
+    detector: str = ""
+    """Which detector made it; empty: the alert's."""
+    kind: str = ""
+    """What that detector saw; empty: the alert's."""
+    relies_on: str = ""
+    """The detector whose independent evidence released it; empty where ``detector`` was certain by itself."""
+    reason: str = ""
+    """Why, in one sentence; empty: what ``detector`` says in the alert."""
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """What one detector says of the subject of an alert."""
+
+    detector: str
+    kind: str
+    severity: Severity
+    score: float
+    message: str
+    withheld: int = 0
+    """Proposals it holds back until independent evidence agrees with it."""
 
 
 class Alert(msgspec.Struct, frozen=True):
-    """One alert; it grows: a later ``version`` of the same ``alert_id`` replaces the earlier one."""
+    """One alert; it grows: a later ``version`` of the same ``alert_id`` replaces the earlier one.
+
+    ``detector``, ``kind``, ``message`` and the leading evidence are those of the strongest finding so far;
+    ``alert_id`` names the detector that opened it, and stays.
+    """
 
     alert_id: str
     detector: str
@@ -83,6 +107,8 @@ class Alert(msgspec.Struct, frozen=True):
     plan_version: str = ""
     proposals: list[Proposal] = []
     """Empty where the evidence does not carry a rule."""
+    findings: list[Statement] = []
+    """What each detector says, the leading one first."""
 
 
 def content_id(content: Any) -> str:

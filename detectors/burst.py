@@ -76,6 +76,13 @@ PROBE_FEATURES = (
     Feature("seconds", "s", "since the first of them", 0),
 )
 
+EVIDENCE = (
+    Feature("fan_out", "share", "distinct callees of the last 10 minutes, of its attempts", 0.5),
+    Feature("talked_share", "share", "of the calls that are over, those answered for more than 6 s", 0.45),
+    Feature("called_back", "calls", "attempts to this number in the last day", 3),
+)
+"""What an alert lists besides."""
+
 HABIT_LIMIT = -10.0
 RECIPROCITY_LIMIT = -6.0
 RECIPROCITY_SLOPE = 40.0

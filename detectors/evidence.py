@@ -1,22 +1,40 @@
-"""Signals to alerts: one alert a subject, which grows while the attack lasts.
+"""Findings to alerts: one alert a subject, which grows while the attack lasts.
 
-The first signal of a subject opens an alert; its window starts at the ten minutes of that event. Later
-signals add their calls, raise its severity, collect samples, networks, trunks and proposals. A new version is
-emitted when the severity rises, when its calls have doubled, when a proposal came to it (at most every five
-seconds), and when a minute of event time has passed since the last: so often, and no oftener, can a rule be
-renewed. Ten minutes without a signal close it: the next signal opens another.
+The first finding about a subject opens its alert, whose window starts at the ten minutes of that event and
+whose id stays. Whatever detector signals on the subject after that adds to the same alert: the strongest
+finding leads it (``detectors.fusion``), every other one keeps a share of the evidence. A new version is told
+when the severity rises, when its calls have doubled, when a proposal came to it (at most every five seconds),
+and when a minute of event time has passed since the last: so often, and no oftener, can a rule be renewed.
+Ten minutes without a signal close it: the next signal opens another.
+
+From the third number of a block on that related detectors find within an hour, what is found about a number
+is told as the alert of its block. The numbers are still judged one by one: findings about different numbers
+never add up, and the block's alert proposes what the numbers' own would have proposed.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from detectors.alert import SEVERITIES, Alert, Proposal, Subject, Window, content_id
-from detectors.shape import SEVERITY, Call, Detector, Finding, Signal
+from config.settings import EvidenceSettings
+from detectors.alert import Alert, Proposal, Statement, Subject, SubjectType, Window, content_id
+from detectors.calibration import calibrated
+from detectors.calls import BLOCK
+from detectors.fusion import (
+    Agreement,
+    Part,
+    agreement,
+    combined_odds,
+    family_of,
+    log_odds_of,
+    merged_evidence,
+    ranked,
+    score_of,
+)
+from detectors.shape import HIGH, SEVERITY, Call, Detector, Finding, Signal
 from detectors.signals import QUIET_MS
 
 ALIGN_MS = 600_000
@@ -24,37 +42,124 @@ RENEW_MS = 60_000
 PROPOSE_MS = 5_000
 DESCRIBE_MS = 5_000
 """A signal that changes nothing else is described anew, with its proposals, so often."""
+RETELL_MS = 120_000
+"""A proposal that other ones have crowded out counts as news again after this."""
 MOST_PROPOSALS = 16
+MOST_UNTOLD = MOST_PROPOSALS // 2
+"""Proposals that wait to be told; so many are told at once, before newer ones crowd them out."""
+MOST_TOLD = 256
+"""Proposals of one alert of which it is remembered when they were told."""
 MOST_SAMPLES = 5
 MOST_NAMES = 8
 """Networks and trunks kept of one alert."""
+MOST_FINDINGS = 8
+"""Detectors whose statement an alert repeats."""
+
+Key = tuple[SubjectType, str, str]
+"""Type, value and what else tells a subject from another of the same value."""
 
 
-class _Open(msgspec.Struct):
-    """An alert as it grows, and what was last told of it."""
+class _Held(msgspec.Struct):
+    """What is known of a subject, and what was last told of it. Plain data all through."""
 
-    alert: Alert
-    level: int
-    told_at: int
-    told_calls: int
-    described_at: int
-    untold_proposals: bool = False
+    key: Key
+    opened_by: str
+    start: int
+    first_seen: int
+    last_seen: int
+    plan_version: str = ""
+    parts: dict[int, Part] = {}
+    """By pattern; what came from a number of a block stands under the complement of its pattern."""
+    level: int = 0
+    calls: int = 0
+    members: int = 0
+    member_calls: int = 0
+    proposals: dict[str, Proposal] = {}
+    """The newest last; by detector and match."""
+    samples: list[str] = []
+    networks: list[str] = []
+    trunks: list[str] = []
+    into: str = ""
+    """The block whose alert tells what is found here; empty: its own does."""
+    version: int = 0
+    told_at: int = 0
+    told_calls: int = 0
+    told_level: int = 0
+    untold: int = 0
+    told_proposals: dict[str, int] = {}
 
     @property
     def is_sampled(self) -> bool:
-        return len(self.alert.sample_call_ids) >= MOST_SAMPLES
+        return len(self.samples) >= MOST_SAMPLES
+
+    def due(self, time: int) -> bool:
+        since = time - self.told_at
+        return (
+            self.version == 0
+            or self.level > self.told_level
+            or self.calls >= 2 * self.told_calls
+            or since >= RENEW_MS
+            or (self.untold > 0 and since >= PROPOSE_MS)
+            or self.untold >= MOST_UNTOLD
+        )
+
+    def see(self, time: int) -> None:
+        self.first_seen = min(self.first_seen, time)
+        self.last_seen = max(self.last_seen, time)
+
+    def count(self) -> int:
+        """Detectors that see the same calls are no more calls; how many are new."""
+        before = self.calls
+        self.calls = max(self.member_calls, max((part.calls for part in self.parts.values()), default=0))
+        return self.calls - before
+
+    def name(self, call: Call) -> None:
+        self.samples = _with(self.samples, [call.call_id], MOST_SAMPLES)
+        self.networks = _with(self.networks, [call.from_network, call.to_network], MOST_NAMES)
+        self.trunks = _with(self.trunks, [call.trunk], MOST_NAMES)
+
+    def propose(self, proposals: Sequence[Proposal], time: int) -> None:
+        for proposal in proposals:
+            named = proposal_key(proposal)
+            if named not in self.proposals:
+                told = self.told_proposals.get(named)
+                self.untold += told is None or time - told >= RETELL_MS
+            else:
+                del self.proposals[named]
+            self.proposals[named] = proposal
+        while len(self.proposals) > MOST_PROPOSALS:
+            del self.proposals[next(iter(self.proposals))]
+
+    def tell(self, time: int) -> None:
+        self.version += 1
+        self.told_at, self.told_calls, self.told_level, self.untold = time, self.calls, self.level, 0
+        for named in self.proposals:
+            self.told_proposals.pop(named, None)
+            self.told_proposals[named] = time
+        while len(self.told_proposals) > MOST_TOLD:
+            del self.told_proposals[next(iter(self.told_proposals))]
 
 
 class Alerts:
-    """The open alerts of one partition, at most ``most`` of them."""
+    """The open alerts of one partition, about at most ``most`` subjects."""
 
-    def __init__(self, detectors: Mapping[int, Detector], config_hash: str, most: int) -> None:
+    def __init__(
+        self,
+        detectors: Mapping[int, Detector],
+        config_hash: str,
+        most: int,
+        settings: EvidenceSettings | None = None,
+    ) -> None:
         """``detectors`` by the pattern of the signals that each describes."""
         self._detectors = detectors
         self._config_hash = config_hash
         self._most = most
-        self._open: OrderedDict[tuple[str, ...], _Open] = OrderedDict()
-        self._of_signal: dict[tuple[int, int], tuple[tuple[str, ...], _Open]] = {}
+        self._settings = settings or EvidenceSettings()
+        self._agreed = log_odds_of(self._settings.agreement_odds / (1 + self._settings.agreement_odds))
+        self._open: OrderedDict[Key, _Held] = OrderedDict()
+        self._of_signal: dict[tuple[int, int], Key] = {}
+        self._found: OrderedDict[tuple[str, str], list[tuple[str, int]]] = OrderedDict()
+        """Numbers that were found lately, and when, by block and family of detectors."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -64,19 +169,25 @@ class Alerts:
 
         False where there is more to it: it would open an alert, or a version may be due.
         """
-        subject, held = self._of_signal.get((pattern, key), (None, None))
-        if subject is None or held is None or self._open.get(subject) is not held or not held.is_sampled:
+        subject = self._of_signal.get((pattern, key))
+        held = None if subject is None else self._open.get(subject)
+        part = None if held is None else held.parts.get(pattern)
+        if subject is None or held is None or part is None or not held.is_sampled or level > part.level:
             return False
-        alert = held.alert
-        if time - held.described_at >= DESCRIBE_MS or time - held.told_at >= RENEW_MS:
+        if time - part.described_at >= DESCRIBE_MS or not 0 <= time - held.last_seen <= QUIET_MS:
             return False
-        if level > held.level or alert.calls + calls >= 2 * held.told_calls:
+        told = self._open.get(_block_key(held.into)) if held.into else held
+        if told is None or time - told.told_at >= RENEW_MS or told.calls + calls >= 2 * told.told_calls:
             return False
-        if not 0 <= time - alert.last_seen <= QUIET_MS:
-            return False
-        held.alert = msgspec.structs.replace(
-            alert, calls=alert.calls + calls, last_seen=time, window=_window(alert.window.start, time)
-        )
+        part.calls += calls
+        part.last_seen = time
+        more = held.count()
+        held.last_seen = time
+        if told is not held:
+            told.member_calls += more
+            told.count()
+            told.see(time)
+            self._open.move_to_end(told.key)
         self._open.move_to_end(subject)
         return True
 
@@ -86,108 +197,221 @@ class Alerts:
         finding = detector.describe(signal, call)
         if finding is None:
             return None
-        key = (detector.name, finding.subject_type, finding.subject_value, finding.apart)
+        key: Key = (finding.subject_type, finding.subject_value, finding.apart)
+        self._remember(signal, key)
+        held = self._held(key, signal.time, detector.name)
+        new = not held.parts
+        if new:
+            held.into = self._block_of(finding, detector.name, signal.time)
+        if finding.plan_version:
+            held.plan_version = plan_version
+        self._add(held, signal, finding, detector.name, new)
+        held.see(signal.time)
+        held.name(call)
+        more = held.count()
+        agreed = self._judge(held, signal.time)
+        told = self._join(held, call, signal, more, new) if held.into else held
+        self._bound()
+        if not told.due(signal.time):
+            return None
+        told.tell(signal.time)
+        return self._alert(told, agreed if told is held else Agreement())
+
+    # --- subjects
+
+    def _held(self, key: Key, time: int, opened_by: str) -> _Held:
+        """The subject's open record, or a new one where it was quiet; now the most recent."""
         held = self._open.get(key)
-        if held is None or signal.time - held.alert.last_seen > QUIET_MS:
-            held = self._opened(detector.name, signal, finding, call, plan_version)
-            due = True
-        else:
-            due = self._grown(held, signal, finding, call)
-        self._open[key] = held
+        if held is None or time - held.last_seen > QUIET_MS:
+            held = self._open[key] = _Held(key, opened_by, time // ALIGN_MS * ALIGN_MS, time, time)
         self._open.move_to_end(key)
-        if len(self._open) > self._most:
-            self._open.popitem(last=False)
+        return held
+
+    def _remember(self, signal: Signal, key: Key) -> None:
         if len(self._of_signal) >= 2 * self._most:
             self._of_signal.clear()
-        self._of_signal[signal.pattern, signal.key] = (key, held)
-        held.described_at = signal.time
-        if not due:
-            return None
-        held.alert = msgspec.structs.replace(held.alert, version=held.alert.version + 1)
-        held.told_at, held.told_calls, held.untold_proposals = signal.time, held.alert.calls, False
-        return held.alert
+        self._of_signal[signal.pattern, signal.key] = key
 
-    def _opened(
-        self, detector: str, signal: Signal, finding: Finding, call: Call, plan_version: str
-    ) -> _Open:
-        start = signal.time // ALIGN_MS * ALIGN_MS
-        identity = [detector, finding.subject_type, finding.subject_value, start, self._config_hash]
-        alert = Alert(
-            alert_id=content_id([*identity, finding.apart] if finding.apart else identity),
-            detector=detector,
-            kind=finding.kind,
-            severity=SEVERITY[finding.level],
-            score=finding.score,
-            subject=Subject(finding.subject_type, finding.subject_value),
-            window=_window(start, signal.time),
-            first_seen=signal.time,
-            last_seen=signal.time,
-            calls=max(signal.calls, 1),
-            evidence=finding.evidence,
-            sample_call_ids=[call.call_id],
-            networks=_with([], [call.from_network, call.to_network], MOST_NAMES),
-            trunks=_with([], [call.trunk], MOST_NAMES),
-            message=finding.message,
+    def _bound(self) -> None:
+        while len(self._open) > self._most:
+            self._open.popitem(last=False)
+
+    def _add(self, held: _Held, signal: Signal, finding: Finding, detector: str, new: bool) -> None:
+        """What one finding says becomes, or changes, a part of what is known of its subject."""
+        part = held.parts.get(signal.pattern)
+        odds = calibrated(detector, log_odds_of(finding.score))
+        if part is None:
+            part = held.parts[signal.pattern] = Part(
+                signal.pattern,
+                detector,
+                finding.kind,
+                finding.level,
+                odds,
+                finding.evidence,
+                finding.message,
+                calls=max(signal.calls, 1) if new else signal.calls,
+            )
+        else:
+            part.calls += 1 if signal.opened else signal.calls
+            if finding.level >= part.level or finding.kind == part.kind:
+                part.kind, part.level = finding.kind, max(part.level, finding.level)
+                part.log_odds, part.evidence, part.message = odds, finding.evidence, finding.message
+        part.last_seen = max(part.last_seen, signal.time)
+        part.described_at = signal.time
+        proposals = _made_by(finding.proposals, detector, finding.kind)
+        part.withheld = _made_by(finding.withheld, detector, finding.kind)
+        if finding.level >= HIGH:
+            held.propose(proposals, signal.time)
+        else:
+            part.withheld = [*proposals, *part.withheld][:MOST_PROPOSALS]
+
+    def _judge(self, held: _Held, time: int) -> Agreement:
+        """Severity of a subject from all that is said of it, and the proposals that are released by that."""
+        own = [part for part in held.parts.values() if not part.of_member]
+        agreed = agreement(own, time, self._agreed)
+        held.level = max(held.level, agreed.level)
+        for part in own:
+            if part.pattern in agreed.released:
+                on = agreed.released[part.pattern]
+                held.propose([_relying(proposal, on) for proposal in part.withheld], time)
+        return agreed
+
+    # --- blocks
+
+    def _block_of(self, finding: Finding, detector: str, time: int) -> str:
+        """The block that tells what is found about this number; empty where it has an alert of its own."""
+        number = finding.subject_value.removeprefix("+")
+        if finding.subject_type != "number" or finding.apart or not number.isdigit() or int(number) < BLOCK:
+            return ""
+        block = f"+{int(number) // BLOCK}*"
+        family = family_of(detector)
+        lately = [
+            (other, at)
+            for other, at in self._found.pop((block, family), [])
+            if other != number and time - at <= self._settings.block_ms
+        ]
+        self._found[block, family] = [*lately, (number, time)][-self._settings.block_numbers :]
+        if len(self._found) > self._most:
+            self._found.popitem(last=False)
+        if len(lately) + 1 >= self._settings.block_numbers:
+            return block
+        held = self._open.get(_block_key(block))
+        going_on = held is not None and held.members > 0 and time - held.last_seen <= QUIET_MS
+        return block if going_on else ""
+
+    def _join(self, held: _Held, call: Call, signal: Signal, more: int, new: bool) -> _Held:
+        """What was found about a number goes into the alert of its block, which is returned."""
+        lead = ranked(held.parts.values())[0]
+        block = self._held(_block_key(held.into), signal.time, lead.detector)
+        block.see(signal.time)
+        block.name(call)
+        block.members += new or not block.members
+        block.member_calls += more
+        block.plan_version = block.plan_version or held.plan_version
+        place = ~lead.pattern
+        known = block.parts.get(place)
+        odds = combined_odds(list(held.parts.values()))
+        if known is None or lead.level >= known.level or lead.kind == known.kind:
+            block.parts[place] = Part(
+                place,
+                lead.detector,
+                lead.kind,
+                max(held.level, 0 if known is None else known.level),
+                odds,
+                lead.evidence,
+                lead.message,
+                last_seen=signal.time,
+            )
+        block.level = max(block.level, held.level)
+        block.propose([_with_reason(proposal, held) for proposal in held.proposals.values()], signal.time)
+        held.proposals = {}
+        block.count()
+        return block
+
+    # --- alerts
+
+    def _alert(self, held: _Held, agreed: Agreement) -> Alert:
+        type_, value, apart = held.key
+        parts = ranked(held.parts.values())
+        lead = parts[0]
+        identity = [held.opened_by, type_, value, held.start, self._config_hash]
+        return Alert(
+            alert_id=content_id([*identity, apart] if apart else identity),
+            detector=lead.detector,
+            kind=lead.kind,
+            severity=SEVERITY[held.level],
+            score=score_of(combined_odds(parts)),
+            subject=Subject(type_, value),
+            window=Window(held.start, held.last_seen // ALIGN_MS * ALIGN_MS + ALIGN_MS),
+            first_seen=held.first_seen,
+            last_seen=held.last_seen,
+            calls=held.calls,
+            evidence=merged_evidence(parts),
+            sample_call_ids=held.samples,
+            networks=held.networks,
+            trunks=held.trunks,
+            message=_sentence(held, lead),
             config_hash=self._config_hash,
-            version=0,
-            plan_version=plan_version if finding.plan_version else "",
-            proposals=finding.proposals[:MOST_PROPOSALS],
-        )
-        return _Open(alert, finding.level, signal.time, 0, signal.time)
-
-    def _grown(self, held: _Open, signal: Signal, finding: Finding, call: Call) -> bool:
-        """Grows the alert by one signal; whether a new version is due."""
-        alert = held.alert
-        rises = SEVERITIES.index(SEVERITY[finding.level]) > SEVERITIES.index(alert.severity)
-        proposals = _merged(alert.proposals, finding.proposals)
-        held.untold_proposals |= len(proposals) > len(alert.proposals)
-        last_seen = max(alert.last_seen, signal.time)
-        growth: dict[str, Any] = {
-            "severity": max(alert.severity, SEVERITY[finding.level], key=SEVERITIES.index),
-            "first_seen": min(alert.first_seen, signal.time),
-            "last_seen": last_seen,
-            "window": _window(alert.window.start, last_seen),
-            "calls": alert.calls + (1 if signal.opened else signal.calls),
-            "sample_call_ids": _with(alert.sample_call_ids, [call.call_id], MOST_SAMPLES),
-            "networks": _with(alert.networks, [call.from_network, call.to_network], MOST_NAMES),
-            "trunks": _with(alert.trunks, [call.trunk], MOST_NAMES),
-            "proposals": proposals,
-        }
-        if finding.level >= held.level or finding.kind == alert.kind:
-            growth |= {
-                "kind": finding.kind,
-                "score": finding.score,
-                "evidence": finding.evidence,
-                "message": finding.message,
-            }
-            held.level = max(held.level, finding.level)
-        held.alert = alert = msgspec.structs.replace(alert, **growth)
-        since = signal.time - held.told_at
-        return (
-            rises
-            or alert.calls >= 2 * held.told_calls
-            or since >= RENEW_MS
-            or (held.untold_proposals and since >= PROPOSE_MS)
+            version=held.version,
+            plan_version=held.plan_version,
+            proposals=list(held.proposals.values()),
+            findings=[_statement(part, agreed) for part in parts[:MOST_FINDINGS]],
         )
 
 
-def _window(start: int, last_seen: int) -> Window:
-    return Window(start, last_seen // ALIGN_MS * ALIGN_MS + ALIGN_MS)
+def _statement(part: Part, agreed: Agreement) -> Statement:
+    withheld = 0 if part.pattern in agreed.released else len(part.withheld)
+    severity = SEVERITY[part.level]
+    return Statement(part.detector, part.kind, severity, score_of(part.log_odds), part.message, withheld)
+
+
+def _sentence(held: _Held, lead: Part) -> str:
+    if not lead.of_member:
+        return lead.message
+    more = "One more number" if held.members == 1 else f"{held.members} more numbers"
+    return f"{more} of block {held.key[1]} did as others of it had done. One of them: {lead.message}"
+
+
+def _block_key(block: str) -> Key:
+    return ("block", block, "")
+
+
+def proposal_key(proposal: Proposal) -> str:
+    """Names a proposal within its alert: who made it, and for which match."""
+    match = proposal.match
+    return "|".join(
+        (
+            proposal.detector,
+            match.caller or "",
+            match.callee or "",
+            match.trunk or "",
+            match.network or "",
+            match.gateway or "",
+        )
+    )
+
+
+def _made_by(proposals: Sequence[Proposal], detector: str, kind: str) -> list[Proposal]:
+    return [
+        msgspec.structs.replace(proposal, detector=detector, kind=kind)
+        for proposal in proposals[:MOST_PROPOSALS]
+    ]
+
+
+def _relying(proposal: Proposal, on: str) -> Proposal:
+    return msgspec.structs.replace(proposal, relies_on=on)
+
+
+def _with_reason(proposal: Proposal, held: _Held) -> Proposal:
+    """With what its detector says of this number, since the block's alert tells of others as well."""
+    saying = [part for part in ranked(held.parts.values()) if part.detector == proposal.detector]
+    return msgspec.structs.replace(proposal, reason=saying[0].message)
 
 
 def _with(held: list[str], more: list[str], most: int) -> list[str]:
     """``held`` and what of ``more`` is new and not empty, at most ``most``; ``held`` itself is left alone."""
-    result = held[:]
+    result = held
     for name in more:
         if name and name not in result and len(result) < most:
-            result.append(name)
+            result = [*result, name]
     return result
-
-
-def _merged(held: list[Proposal], more: list[Proposal]) -> list[Proposal]:
-    """Both, by match: what is proposed again has its newer blast radius."""
-    by_match = {proposal.match: proposal for proposal in held}
-    for proposal in more:
-        if proposal.match in by_match or len(by_match) < MOST_PROPOSALS:
-            by_match[proposal.match] = proposal
-    return list(by_match.values())

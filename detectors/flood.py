@@ -68,6 +68,12 @@ FEATURES = (
     ),
 )
 
+EVIDENCE = (
+    Feature("talked_share", "share", "of the calls that are over, those answered for more than 6 s", 0.5),
+    Feature("stranger_share", "share", "of the noted calls, those by callers it never talked with", 0.3),
+)
+"""What an alert lists besides."""
+
 QUIET_ODDS = -2.0
 IN_USE = 4.0
 """Talks, and calls pending, in ten minutes beyond the abusive share that show a line in use."""

@@ -70,6 +70,11 @@ FEATURES = (
     Feature("number_talked", "calls", "its calls of the last day that became talk, and calls to it", 1),
 )
 
+EVIDENCE = (
+    Feature("talked_share", "share", "of the calls that are over, those answered for longer than 20 s", 0.45),
+)
+"""What an alert lists besides."""
+
 LEAST_NUMBERS = (0, 3, 5, 10, 16)
 """Numbers that must have called before a prefix of 10, 100, 1 000 or 10 000 numbers is proposed."""
 NEWCOMER_MS = 600_000

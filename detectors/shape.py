@@ -16,6 +16,7 @@ parity test goes to ``tests/parity``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy.typing as npt
@@ -103,6 +104,9 @@ class Finding(NamedTuple):
     plan_version: str = ""
     apart: str = ""
     """What else tells this subject from another of the same value: the trunk of a text caller."""
+    withheld: Sequence[Proposal] = ()
+    """Rules that this finding is too weak to propose, and that count once independent evidence about the same
+    subject agrees with it (``detectors.evidence``)."""
 
 
 class Detector(Protocol):

@@ -33,6 +33,11 @@ FEATURES = (
     Feature("callees", "numbers", "distinct callees of the block in the last 10 minutes", 0),
 )
 
+EVIDENCE = (
+    Feature("caller_status", "code", "why it cannot exist: 1 in no range, 2 too short, 3 too long", 0),
+)
+"""What an alert lists besides."""
+
 FEW_NUMBERS = 32.0
 """Up to so many numbers of a block each signals for itself; beyond, the block's signals are rationed."""
 

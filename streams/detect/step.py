@@ -13,13 +13,11 @@ import pyarrow as pa
 from config.settings import Settings
 from detectors import sums
 from detectors.alert import Alert, content_id
-from detectors.burst import FEATURES as BURST_FEATURES
-from detectors.burst import PROBE_FEATURES, Burst
+from detectors.burst import Burst
 from detectors.evidence import Alerts
-from detectors.flood import FEATURES as FLOOD_FEATURES
 from detectors.flood import Flood
 from detectors.fold import Columns, aligned, columns_of, fold, new_output, new_state, parameters_of
-from detectors.rotation import FEATURES as ROTATION_FEATURES
+from detectors.registry import features_by_pattern
 from detectors.rotation import Rotation
 from detectors.shape import (
     BURST_NUMBER,
@@ -29,27 +27,19 @@ from detectors.shape import (
     UNALLOCATED,
     Call,
     Detector,
-    Feature,
     Signal,
 )
 from detectors.signals import Output
 from detectors.subjects import used
-from detectors.unallocated import FEATURES as UNALLOCATED_FEATURES
 from detectors.unallocated import Plan, Unallocated
 from streams.wire.records import Summary, SummaryRow
 
 KNOWN_TRUNKS = 65_536
 """Trunk names a partition remembers by their hash."""
 
-_FEATURES: dict[int, tuple[Feature, ...]] = {
-    BURST_NUMBER: BURST_FEATURES,
-    ROTATION: ROTATION_FEATURES,
-    PREFIX_PROBE: PROBE_FEATURES,
-    UNALLOCATED: UNALLOCATED_FEATURES,
-    FLOOD: FLOOD_FEATURES,
+_NAMES = {
+    pattern: [feature.name for feature in features] for pattern, features in features_by_pattern().items()
 }
-"""By pattern."""
-_NAMES = {pattern: [feature.name for feature in features] for pattern, features in _FEATURES.items()}
 
 
 class Detected(NamedTuple):
@@ -77,7 +67,9 @@ class Detect:
             UNALLOCATED: unallocated,
             FLOOD: flood,
         }
-        self._alerts = Alerts(detectors, config_hash(settings), settings.detect.open_alerts)
+        self._alerts = Alerts(
+            detectors, config_hash(settings), settings.detect.open_alerts, settings.evidence
+        )
         self.state = new_state(settings)
 
     def __call__(self, batch: pa.RecordBatch, offset: int) -> Detected:
@@ -182,8 +174,10 @@ class Detect:
 
 
 def config_hash(settings: Settings) -> str:
-    """16 hex digits that name the detectors' settings."""
-    return content_id(settings.detectors.model_dump(mode="json"))[:16]
+    """16 hex digits that name the settings of detectors and evidence."""
+    return content_id(
+        [section.model_dump(mode="json") for section in (settings.detectors, settings.evidence)]
+    )[:16]
 
 
 _CALL = (

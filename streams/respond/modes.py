@@ -28,3 +28,13 @@ def rule_mode(settings: Settings, detector: str) -> Mode | None:
     """The mode a rule of this detector has now; None where the detector is off."""
     mode = detector_mode(settings, detector)
     return None if mode == "off" else weaker(mode, settings.respond.mode)
+
+
+def proposal_mode(settings: Settings, detector: str, relies_on: str) -> Mode | None:
+    """The mode of a rule that ``detector`` proposes: no stronger than that of the detector it relies on.
+
+    None where either is off.
+    """
+    mode = rule_mode(settings, detector)
+    support = rule_mode(settings, relies_on) if relies_on else mode
+    return None if mode is None or support is None else weaker(mode, support)

@@ -19,7 +19,7 @@ from detectors.alert import SEVERITIES, Alert, Match, Proposal
 from streams.respond.allow import AllowList, allow_entry_id, entries_from_file
 from streams.respond.answers import Q850_CALL_REJECTED, answer_for
 from streams.respond.guards import Objection, objection_to
-from streams.respond.modes import rule_mode, stronger_than
+from streams.respond.modes import proposal_mode, rule_mode, stronger_than
 from streams.switches.protected import protected_numbers
 from streams.switches.validation import rule_id_of
 from streams.wire.records import (
@@ -123,11 +123,12 @@ class Respond:
     def alert(self, alert: Alert, now: int) -> list[RuleChange]:
         """Issue, renew or leave alone the rules that an alert proposes."""
         changes = self.advance(now)
-        mode = rule_mode(self._settings, alert.detector)
-        if mode is None or SEVERITIES.index(alert.severity) < SEVERITIES.index(self._limits.min_severity):
+        if SEVERITIES.index(alert.severity) < SEVERITIES.index(self._limits.min_severity):
             return changes
         for proposal in alert.proposals:
-            changes += self._propose(alert, proposal, mode)
+            mode = proposal_mode(self._settings, proposal.detector or alert.detector, proposal.relies_on)
+            if mode is not None:
+                changes += self._propose(as_proposed(alert, proposal), proposal, mode)
         return changes
 
     def command(self, command: Command, now: int) -> list[RuleChange]:
@@ -464,6 +465,15 @@ class Respond:
 def _ends_at(rule: BlockRule) -> int:
     """When a rule ends: not before its last change, so that its next life is numbered higher."""
     return max(rule.expires_at, rule.sequence + 1)
+
+
+def as_proposed(alert: Alert, proposal: Proposal) -> Alert:
+    """The alert as the detector that made this proposal tells it."""
+    detector = proposal.detector or alert.detector
+    stated = next((each.message for each in alert.findings if each.detector == detector), alert.message)
+    return replace(
+        alert, detector=detector, kind=proposal.kind or alert.kind, message=proposal.reason or stated
+    )
 
 
 def _allowed_by(entry: ListEntry) -> str:

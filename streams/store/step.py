@@ -66,6 +66,14 @@ def rows_of_alert(alert: Alert) -> Rows:
         config_hash=alert.config_hash,
         plan_version=alert.plan_version,
         proposals=_text(alert.proposals),
+        **{
+            "findings.detector": [item.detector for item in alert.findings],
+            "findings.kind": [item.kind for item in alert.findings],
+            "findings.severity": [item.severity for item in alert.findings],
+            "findings.score": [item.score for item in alert.findings],
+            "findings.message": [item.message for item in alert.findings],
+            "findings.withheld": [item.withheld for item in alert.findings],
+        },
     )
 
 

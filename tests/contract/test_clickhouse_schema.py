@@ -190,7 +190,7 @@ def test_rows_of_many_days_go_in_at_once(store: Store) -> None:
 
 def test_new_columns_are_added_and_what_was_there_stays(store: Store) -> None:
     store.insert(rows_of_summary(a_summary()))
-    newer = with_version_2()
+    newer = with_next_version()
     ran = apply_schema(store, newer)
     assert "ADD COLUMN `refused` Int64" in ran[0]
     assert "DROP PARTITION" not in " ".join(ran)
@@ -202,20 +202,20 @@ def test_new_columns_are_added_and_what_was_there_stays(store: Store) -> None:
 
 
 def test_a_newer_schema_is_left_alone(store: Store) -> None:
-    apply_schema(store, with_version_2())
+    apply_schema(store, with_next_version())
     assert apply_schema(store) == []
     assert check_schema(store) == []
     store.insert(rows_of_summary(a_summary()))
     assert count(store, "refused_per_trunk") == 2
 
 
-def with_version_2() -> Any:
+def with_next_version() -> Any:
     old = model()
     traffic = old.tables["traffic"]
     columns = {**traffic.columns, "refused": Column("Int64")}
     return msgspec.structs.replace(
         old,
-        version=2,
+        version=old.version + 1,
         tables={**old.tables, "traffic": msgspec.structs.replace(traffic, columns=columns)},
         views={
             **old.views,
@@ -223,7 +223,7 @@ def with_version_2() -> Any:
                 "SELECT trunk, sum(refused) AS refused_calls FROM {database}.traffic FINAL GROUP BY trunk"
             ),
         },
-        upgrades={2: ["ALTER TABLE {database}.traffic COMMENT COLUMN trunk 'ingress'"]},
+        upgrades={old.version + 1: ["ALTER TABLE {database}.traffic COMMENT COLUMN trunk 'ingress'"]},
     )
 
 

@@ -70,5 +70,9 @@ def _change(line: bytes) -> RuleChange:
 def _detected(campaign: Campaign, alerts: list[Alert]) -> bool:
     """Whether an alert of its detector names one of its subjects, or a block that holds one."""
     named = {each.rstrip("*") for each in (*campaign.subjects, *campaign.callers, *campaign.callees)}
-    ours = {alert.subject.value.rstrip("*") for alert in alerts if alert.detector == campaign.kind}
+    ours = {
+        alert.subject.value.rstrip("*")
+        for alert in alerts
+        if campaign.kind in {each.detector for each in alert.findings}
+    }
     return any(subject.startswith(each) or each.startswith(subject) for subject in ours for each in named)

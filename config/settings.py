@@ -220,6 +220,30 @@ class EvidenceSettings(Section):
     )
 
 
+class CandidatesSettings(Section):
+    """Which subjects are told to `profile`. Why each figure is what it is: docs/detection.md."""
+
+    mode: Literal["off", "on"] = Field("on", description="whether candidates are told at all")
+    suspects: Positive = Field(
+        4_096, description="callers a partition keeps sums of the day for (504 bytes each)"
+    )
+    suspect_blocks: Positive = Field(2_048, description="blocks it keeps them for (504 bytes each)")
+    open_hour: Positive = Field(3, description="attempts in an hour from which sums are kept")
+    open_day: Positive = Field(5, description="attempts in a day from which sums are kept")
+    calls_hour: Positive = Field(10, description="attempts in an hour that make a number a candidate")
+    calls_day: Positive = Field(12, description="attempts in a day that make a number a candidate")
+    block_numbers: Positive = Field(
+        4, description="numbers of a block that must have called before the block is a candidate"
+    )
+    block_calls: Positive = Field(20, description="attempts in a day that make a block a candidate")
+    block_talked: Share = Field(
+        0.35, description="most calls of over 20 s among the ends of a block for it to be a candidate"
+    )
+    growth: Annotated[float, Field(gt=0, le=2)] = Field(
+        0.25, description="share by which attempts and ends must grow before a candidate is told again"
+    )
+
+
 class ProfileSettings(Section):
     mode: Literal["off", "report"] = Field("report", description="whether trunks are profiled")
     settle_seconds: Positive = Field(
@@ -311,6 +335,7 @@ class Settings(Section):
     detect: DetectSettings = DetectSettings()
     detectors: DetectorsSettings = DetectorsSettings()
     evidence: EvidenceSettings = EvidenceSettings()
+    candidates: CandidatesSettings = CandidatesSettings()
     profile: ProfileSettings = ProfileSettings()
     respond: RespondSettings = RespondSettings()
     store: StoreSettings = StoreSettings()

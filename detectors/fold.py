@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from config.settings import DetectSettings, Settings
-from detectors import burst, flood, rotation, unallocated
+from detectors import burst, candidates, flood, rotation, unallocated
 from detectors.calls import FRAME_SCHEMA, text_hash
 from detectors.duplicates import (
     Counted,
@@ -141,6 +141,8 @@ class State(NamedTuple):
     counted: Counted
     watched: flood.Watched
     arrivals: rotation.Arrivals
+    suspects: candidates.Suspects
+    suspect_blocks: candidates.Suspects
     spoken: npt.NDArray[Any]
     newest: npt.NDArray[np.int64]
 
@@ -150,6 +152,7 @@ class Parameters(NamedTuple):
     rotation: rotation.RotationParameters
     unallocated: unallocated.UnallocatedParameters
     flood: flood.FloodParameters
+    candidates: candidates.CandidatesParameters
     lateness_ms: int
 
 
@@ -163,6 +166,8 @@ def new_state(settings: Settings) -> State:
         counted=new_counted(detect.remembered_events),
         watched=flood.new_watched(detect.watched_callees),
         arrivals=rotation.new_arrivals(),
+        suspects=candidates.new_suspects(settings.candidates.suspects),
+        suspect_blocks=candidates.new_suspects(settings.candidates.suspect_blocks),
         spoken=new_spoken(SPOKEN),
         newest=np.zeros(1, np.int64),
     )
@@ -174,6 +179,7 @@ def parameters_of(settings: Settings) -> Parameters:
         rotation=rotation.parameters_of(settings.detectors.rotation),
         unallocated=unallocated.parameters_of(settings.detectors.unallocated),
         flood=flood.parameters_of(settings.detectors.flood),
+        candidates=candidates.parameters_of(settings.candidates),
         lateness_ms=settings.detect.lateness_ms,
     )
 
@@ -182,7 +188,8 @@ def new_output(rows: int) -> Output:
     return Output(
         signals=np.zeros(SIGNALS, SIGNAL),
         contacts=np.zeros((CONTACT_COPIES, CONTACTS), CONTACT),
-        used=np.zeros(2, np.int64),
+        candidates=candidates.new_candidates(),
+        used=np.zeros(3, np.int64),
         counted=np.zeros(rows, np.uint8),
         sums=np.zeros(3, np.int64),
     )
@@ -263,6 +270,8 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
     _count(row, c, i, news, c.callee[i])
     if attempt:
         acquaint(row, time, c.callee[i])
+    considered = p.candidates.on and not _service(status)
+    candidate = considered and candidates.see_caller(key, row, c, i, news, s.suspects, p.candidates, out)
     number = key if key > 0 else np.int64(0)
     block_key = number // 10_000
     light = total(row.attempts) <= burst.LIGHT_CALLS
@@ -295,6 +304,8 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
         note_ordinary(block, time, number)
     if light:
         _light_call(c, i, news, number, block, row, inbound, s, p, out)
+        if considered and not candidate:
+            candidates.see_block(block_key, block, c, i, news, s.suspect_blocks, p.candidates, out)
     if p.unallocated.on and attempt and unallocated.cannot_exist(status):
         f = out.signals[out.used[0]].features
         level = unallocated.look(row, block, p.unallocated, f)
@@ -348,6 +359,8 @@ def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
     key = caller_key(c.caller[i], c.caller_status[i], trunk)
     caller = key if key != 0 else c.caller[i]
     _count(row, c, i, news, caller)
+    if news & 1 and p.candidates.on:
+        candidates.see_called(callee, caller, time, s.suspects, s.suspect_blocks)
     if news & 2 and _is_talk(c, i):
         if c.talk_ms[i] >= p.flood.length_ms and key != 0:
             acquaint(row, time, caller)
@@ -397,6 +410,8 @@ def fold(c: Columns, start: int, s: State, p: Parameters, out: Output) -> int:
     for i in range(start, n):
         if out.used[0] > out.signals.size - MOST_A_ROW or out.used[1] >= out.contacts.shape[0]:
             return i
+        if out.used[2] > out.candidates.size - candidates.MOST_CANDIDATES_A_ROW:
+            return i
         time = c.time[i]
         s.newest[0] = max(s.newest[0], time)
         if s.newest[0] - time > p.lateness_ms:
@@ -421,8 +436,9 @@ def warm() -> None:
     empty |= {field.name: "" for field in FRAME_SCHEMA if pa.types.is_dictionary(field.type)}
     batch = pa.RecordBatch.from_pylist([empty | {"role": role} for role in (0, 1)], schema=FRAME_SCHEMA)
     settings = Settings.model_construct()
+    few = settings.candidates.model_copy(update={"suspects": 8, "suspect_blocks": 8})
     small = DetectSettings(tracked_numbers=8, tracked_blocks=8, remembered_events=8, watched_callees=8)
-    state = new_state(settings.model_copy(update={"detect": small}))
+    state = new_state(settings.model_copy(update={"detect": small, "candidates": few}))
     columns, output = columns_of(batch), new_output(batch.num_rows)
     fold(columns, 0, state, parameters_of(settings), output)
     group_sums(columns, columns.from_network, output.counted, new_sums(batch.num_rows))

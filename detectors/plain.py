@@ -87,6 +87,12 @@ class Counts:
         per_slot = Counter(time // slot_ms for time in times)
         return sum(min(n, 65_535) for slot, n in per_slot.items() if skip <= head - slot < slots)
 
+    def slots(self, slot_ms: int, slots: int) -> list[int]:
+        """Attempts in each of the last ``slots`` slots of ``slot_ms``."""
+        head = self.newest // slot_ms
+        per_slot = Counter(a.time // slot_ms for a in self.attempts)
+        return [per_slot[head - k] for k in range(slots)]
+
     def calls(self, slot_ms: int, slots: int) -> int:
         return self.window((a.time for a in self.attempts), slot_ms, slots)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from detectors import burst, flood, rotation, unallocated
+from detectors.candidates import Happening, SuspectsReference
 from detectors.fold import Parameters
 from detectors.plain import Attempt, Counts, Outcome, mix2
 from detectors.shape import BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, ROTATION, UNALLOCATED
@@ -39,6 +40,34 @@ def _is_busy(row: Mapping[str, Any]) -> bool:
 
 def _is_talk(row: Mapping[str, Any]) -> bool:
     return bool(row["answered"] == 1 and not 0 <= row["talk_ms"] <= 20_000)
+
+
+def _happened(row: Mapping[str, Any], news: set[str]) -> list[Happening]:
+    """What a suspect's reference counts of a caller's row."""
+    found = []
+    if "attempt" in news:
+        found.append(Happening(row["time"], "attempt", row["callee"]))
+    if "outcome" in news:
+        time, ring_ms, talk_ms = row["time"], row["ring_ms"], row["talk_ms"]
+        if row["type"] == 1:
+            time -= max(ring_ms, 0) + max(talk_ms, 0)
+        if _is_failure(row):
+            return [*found, Happening(time, "failed")]
+        found.append(Happening(time, "end", ring_ms=ring_ms))
+        if row["answered"] == 1:
+            found.append(Happening(time, "answered", talk_ms=talk_ms))
+        elif row["released_by"] == 1 and 0 <= ring_ms <= 4_000:
+            found.append(Happening(time, "one_ring"))
+        for what, applies in (("invalid", _is_invalid), ("busy", _is_busy), ("refused", _is_refused)):
+            if applies(row):
+                found.append(Happening(time, what))
+    return found
+
+
+def _is_refused(row: Mapping[str, Any]) -> bool:
+    if row["answered"] == 1:
+        return False
+    return bool(row["cause"] == 21 or (row["cause"] < 0 and row["sip_code"] in (603, 607)))
 
 
 class Said(NamedTuple):
@@ -81,6 +110,7 @@ class Reference:
         self.late = 0
         self.newest = 0
         self._said: list[Said] = []
+        self.suspects = SuspectsReference(parameters.candidates)
 
     def see(self, index: int, row: Mapping[str, Any]) -> list[Said]:
         """``row`` has the columns of a frame, and ``trunk_hash``; ``index`` names it in what is said."""
@@ -172,6 +202,9 @@ class Reference:
         if attempt:
             counts.known.append(Attempt(time, callee))
         number = max(key, 0)
+        considered = p.candidates.on and not service
+        happened = _happened(row, news) if considered else []
+        candidate = considered and self.suspects.caller(index, key, counts, happened, row)
         called = self.callees.get(number) if number else None
         inbound = called.calls(10_800_000, 8) if called else 0
         if p.burst.on and not service:
@@ -191,6 +224,9 @@ class Reference:
                 counts.probe = None
         if number >= 10_000:
             self._block(index, row, news, number, counts, inbound)
+            if considered and not candidate and counts.calls(60_000, 10) <= burst.LIGHT_CALLS:
+                block = number // 10_000
+                self.suspects.block(index, block, self.blocks[block], happened, row)
 
     def _block(
         self, index: int, row: Mapping[str, Any], news: set[str], number: int, own: Counts, inbound: int
@@ -242,6 +278,8 @@ class Reference:
         key = self._key(row)
         caller = key or row["caller"]
         self._count(counts, row, news, caller)
+        if "attempt" in news and p.candidates.on:
+            self.suspects.called(callee, caller, time)
         if "outcome" in news and _is_talk(row):
             if row["talk_ms"] >= p.flood.length_ms and key:
                 counts.known.append(Attempt(time, caller))

@@ -71,12 +71,14 @@ _WAYS = 4
 
 
 class Output(NamedTuple):
-    """Where a kernel writes: ``signals`` `SIGNAL` (n,), ``contacts`` `CONTACT` (m, CONTACTS), ``used`` int64
-    (2,): signals and contacts written; ``counted`` uint8, one a row: bit 0 its attempt counted, bit 1 its
-    outcome; ``sums`` int64 (3,): duplicates, late rows, newest event time."""
+    """Where a kernel writes: ``signals`` `SIGNAL` (n,), ``contacts`` `CONTACT` (m, CONTACTS), ``candidates``
+    ``detectors.candidates.CANDIDATE`` (k,), ``used`` int64 (3,): how many of each are written; ``counted``
+    uint8, one a row: bit 0 its attempt counted, bit 1 its outcome; ``sums`` int64 (3,): duplicates, late
+    rows, newest event time."""
 
     signals: npt.NDArray[Any]
     contacts: npt.NDArray[Any]
+    candidates: npt.NDArray[Any]
     used: npt.NDArray[np.int64]
     counted: npt.NDArray[np.uint8]
     sums: npt.NDArray[np.int64]

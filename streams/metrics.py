@@ -39,6 +39,9 @@ LATE = Declared("ringfence_rows_late_total", "counter", (), "Rows older than the
 EVICTED = Declared(
     "ringfence_subjects_evicted_total", "counter", (), "Subjects dropped to stay within the memory setting."
 )
+CANDIDATES = Declared(
+    "ringfence_candidates_total", "counter", (), "Busy callers and blocks told to the models."
+)
 TRACKED = Declared("ringfence_subjects_tracked", "gauge", ("table",), "Subjects in memory, by table.")
 ALERTS = Declared(
     "ringfence_alerts_total", "counter", ("detector", "severity"), "New alerts, by first severity."
@@ -92,6 +95,7 @@ DECLARED = (
     DUPLICATES,
     LATE,
     EVICTED,
+    CANDIDATES,
     TRACKED,
     ALERTS,
     ALERT_VERSIONS,
@@ -188,9 +192,12 @@ class Metrics:
         for reason, count in Tally(reasons).items():
             self._add(REJECTED, count, reason)
 
-    def detected(self, summary: Summary | None, alerts: Sequence[Alert], rows: int = 0) -> None:
+    def detected(
+        self, summary: Summary | None, alerts: Sequence[Alert], rows: int = 0, candidates: int = 0
+    ) -> None:
         """A frame of ``rows`` rows went through the detectors."""
         self._add(ROWS, rows)
+        self._add(CANDIDATES, candidates)
         if summary is not None:
             self._add(DUPLICATES, summary.duplicates)
             self._add(LATE, summary.late)

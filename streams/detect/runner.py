@@ -1,4 +1,4 @@
-"""Binds `Detect` to Kafka: `frames` in, `alerts` and `summaries` out; state is a fold over `frames`."""
+"""Binds `Detect` to Kafka: `frames` in; `alerts`, `summaries`, `candidates` out; its state folds `frames`."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ class _Partition:
         self._detect = Detect(partition, settings, plan)
         self._alerts = topic_name(settings, "alerts")
         self._summaries = topic_name(settings, "summaries")
+        self._candidates = topic_name(settings, "candidates")
         self._metrics = metrics
         self._partition = partition
         self._counted_at = 0.0
@@ -55,9 +56,15 @@ class _Partition:
             out += [
                 Outgoing(self._alerts, alert.alert_id.encode(), encode(alert)) for alert in detected.alerts
             ]
+            out += [
+                Outgoing(self._candidates, candidate.candidate_id.encode(), encode(candidate))
+                for candidate in detected.candidates
+            ]
             if detected.summary is not None:
                 out.append(Outgoing(self._summaries, None, encode(detected.summary)))
-            self._metrics.detected(detected.summary, detected.alerts, batch.num_rows)
+            self._metrics.detected(
+                detected.summary, detected.alerts, batch.num_rows, len(detected.candidates)
+            )
         if live and time.monotonic() - self._counted_at >= COUNT_SUBJECTS_EVERY_S:
             self._counted_at = time.monotonic()
             self._metrics.tracked(self._partition, self._detect.subjects())

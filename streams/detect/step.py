@@ -6,7 +6,8 @@ other records changes the summaries' borders, never the alerts.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -14,6 +15,7 @@ from config.settings import Settings
 from detectors import sums
 from detectors.alert import Alert, content_id
 from detectors.burst import Burst
+from detectors.candidates import FEATURES
 from detectors.evidence import Alerts
 from detectors.flood import Flood
 from detectors.fold import Columns, aligned, columns_of, fold, new_output, new_state, parameters_of
@@ -32,7 +34,7 @@ from detectors.shape import (
 from detectors.signals import Output
 from detectors.subjects import used
 from detectors.unallocated import Plan, Unallocated
-from streams.wire.records import Summary, SummaryRow
+from streams.wire.records import Candidate, Summary, SummaryRow
 
 KNOWN_TRUNKS = 65_536
 """Trunk names a partition remembers by their hash."""
@@ -43,10 +45,11 @@ _NAMES = {
 
 
 class Detected(NamedTuple):
-    """``alerts`` in the order of their rows; ``summary`` None for a record without rows."""
+    """``alerts`` and ``candidates`` in the order of their rows; ``summary`` None where a record has none."""
 
     alerts: list[Alert]
     summary: Summary | None
+    candidates: Sequence[Candidate] = ()
 
 
 class Detect:
@@ -81,12 +84,15 @@ class Detect:
         evicted = self._evicted()
         output = new_output(batch.num_rows)
         alerts: list[Alert] = []
+        candidates: list[Candidate] = []
         row = 0
         while row < batch.num_rows:
             row = fold(columns, row, self.state, self._parameters, output)
             alerts += self._alerts_of(batch, output)
+            candidates += self._candidates_of(batch, output, offset)
             output.used[:] = 0
-        return Detected(alerts, self._summary(batch, columns, output, offset, self._evicted() - evicted))
+        summary = self._summary(batch, columns, output, offset, self._evicted() - evicted)
+        return Detected(alerts, summary, candidates)
 
     def subjects(self) -> dict[str, int]:
         """Subjects held, by table. Counts them: not for every record."""
@@ -132,6 +138,32 @@ class Detect:
             if alert is not None:
                 alerts.append(alert)
         return alerts
+
+    def _candidates_of(self, batch: pa.RecordBatch, output: Output, offset: int) -> list[Candidate]:
+        found = []
+        for row, key, time, is_block, *features in output.candidates[: output.used[2]].tolist():
+            call = _call(batch, row)
+            subject_type: Literal["number", "block"] = "block" if is_block else "number"
+            subject = f"+{key}*" if is_block else call.caller_spelled
+            named = {feature.name: round(value, 4) for feature, value in zip(FEATURES, features, strict=True)}
+            counts = [named["attempts"], named["ends"]]
+            found.append(
+                Candidate(
+                    candidate_id=content_id([self._partition, subject, call.trunk, time, counts]),
+                    partition=self._partition,
+                    offset=offset,
+                    time=time,
+                    subject_type=subject_type,
+                    subject=subject,
+                    kind=call.caller_kind,
+                    features=named,
+                    call_id=call.call_id,
+                    trunk=call.trunk,
+                    from_network=call.from_network,
+                    to_network=call.to_network,
+                )
+            )
+        return found
 
     def _summary(
         self, batch: pa.RecordBatch, columns: Columns, output: Output, offset: int, evicted: int

@@ -84,6 +84,30 @@ class Summary(msgspec.Struct, frozen=True):
     evicted: int = 0
 
 
+class Candidate(msgspec.Struct, frozen=True):
+    """What a busy caller or block did in the last day. The contract of `candidates`
+    (config/schemas/candidate.json); ``features`` are `detectors.candidates.FEATURES` by name."""
+
+    candidate_id: str
+    """Hash of partition, subject, time and counts."""
+    partition: int
+    offset: int
+    """Of the record of `frames` that gave rise to it."""
+    time: int
+    """Event time, ms."""
+    subject_type: Literal["number", "block"]
+    subject: str
+    """``+8613800138000``, ``+861380013*``, or the text as signalled."""
+    kind: int
+    """``detectors.calls.NumberKind`` of the caller."""
+    features: dict[str, float]
+    call_id: str
+    """The call that it was told at."""
+    trunk: str
+    from_network: str
+    to_network: str
+
+
 class Approval(msgspec.Struct, frozen=True):
     state: Literal["auto", "pending", "approved", "rejected", "revoked"]
     by: str = ""

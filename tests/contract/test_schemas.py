@@ -21,6 +21,7 @@ from streams.wire import calls
 from streams.wire.calls import CallEvent
 from streams.wire.records import (
     BlockRule,
+    Candidate,
     Command,
     CommandOutcome,
     ListEntry,
@@ -36,6 +37,7 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "alert": Alert,
     "block-rule": BlockRule,
     "call-event": CallEvent,
+    "candidate": Candidate,
     "command": Command,
     "command-outcome": CommandOutcome,
     "list-entry": ListEntry,

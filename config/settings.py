@@ -68,6 +68,9 @@ class DetectSettings(Section):
     open_alerts: Positive = Field(
         10_000, description="alerts a partition can have open; beyond them the longest silent one is closed"
     )
+    listed_numbers: Positive = Field(
+        1 << 20, description="entries of `lists` a worker keeps for detection (some 200 bytes each)"
+    )
     watched_callees: Positive = Field(
         512, description="callees under many calls whose callers a partition notes, 128 calls each"
     )

@@ -26,6 +26,7 @@ from detectors.duplicates import (
 )
 from detectors.kernels import inlined, kernel, mix2, pasted
 from detectors.shape import BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, ROTATION, UNALLOCATED
+from detectors.lists import Lists, no_lists
 from detectors.signals import (
     BUSY,
     CONTACT,
@@ -258,7 +259,7 @@ def _service(status: Any) -> Any:
 
 
 @pasted
-def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
+def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any) -> None:  # noqa: ARG001
     """A call as its caller's side sees it."""
     status, time, now = c.caller_status[i], c.time[i], s.newest[0]
     key = caller_key(c.caller[i], status, c.trunks[c.trunk[i]])
@@ -401,7 +402,7 @@ def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
 
 
 @kernel
-def fold(c: Columns, start: int, s: State, p: Parameters, out: Output) -> int:
+def fold(c: Columns, start: int, s: State, p: Parameters, lists: Lists, out: Output) -> int:
     """Fold rows from ``start`` on into ``s``; returns the row to go on from, the number of rows when done.
 
     Stops early where ``out`` has no room for another row's signals: take them, zero ``out.used``, call again.
@@ -422,7 +423,7 @@ def fold(c: Columns, start: int, s: State, p: Parameters, out: Output) -> int:
             continue
         out.counted[i] = np.uint8(news)
         if c.role[i] == 0:
-            _caller_row(c, i, news, s, p, out)
+            _caller_row(c, i, news, s, p, lists, out)
         else:
             _callee_row(c, i, news, s, p, out)
     return n
@@ -440,5 +441,5 @@ def warm() -> None:
     small = DetectSettings(tracked_numbers=8, tracked_blocks=8, remembered_events=8, watched_callees=8)
     state = new_state(settings.model_copy(update={"detect": small, "candidates": few}))
     columns, output = columns_of(batch), new_output(batch.num_rows)
-    fold(columns, 0, state, parameters_of(settings), output)
+    fold(columns, 0, state, parameters_of(settings), no_lists(), output)
     group_sums(columns, columns.from_network, output.counted, new_sums(batch.num_rows))

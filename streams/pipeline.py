@@ -14,7 +14,7 @@ import pyarrow as pa
 from config.settings import Settings
 from detectors.alert import Alert
 from detectors.plan import NumberingPlan
-from streams.detect.step import Detect
+from streams.detect.step import Detect, new_lists
 from streams.ingest.step import Ingest
 from streams.profile.step import Profile
 from streams.respond.step import Respond
@@ -49,10 +49,21 @@ class Pipeline:
     def __init__(self, settings: Settings, plan: NumberingPlan) -> None:
         self.totals = Totals()
         self._ingest = Ingest(plan, settings)
-        self._detect = [Detect(partition, settings, plan) for partition in range(settings.kafka.partitions)]
+        self._lists = new_lists(settings)
+        self._detect = [
+            Detect(partition, settings, plan, self._lists) for partition in range(settings.kafka.partitions)
+        ]
         self._offsets = [0] * settings.kafka.partitions
         self._profile = Profile(settings)
         self.respond = Respond(settings, plan)
+
+    def listed(self, entry_id: str, entry: ListEntry | None, now: int) -> list[RuleChange]:
+        """An entry of `lists` came, changed or (None) went at ``now``, ms; what that changes of the rules.
+
+        Raises ValueError that names the field, its value and what was expected.
+        """
+        self._lists.put(entry_id, entry)
+        return self.respond.listed(entry_id, entry, now)
 
     def feed(self, records: Sequence[SourceRecord]) -> Happened:
         happened = Happened()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -74,6 +74,13 @@ class Role:
     def open(self, partition: TopicPartition) -> Work:
         raise NotImplementedError
 
+    async def follow(self) -> None:
+        """Called before the records of a poll are processed: take in what came on topics that the role
+        reads whole on every worker."""
+
+    async def close(self) -> None:
+        """Let go of what `restore` opened."""
+
     async def flush(self) -> None:
         """Make durable what went to a sink other than Kafka."""
 
@@ -131,6 +138,7 @@ class Runner(Service):  # type: ignore[misc]
     async def on_stop(self) -> None:
         async with self._turn:
             await self._commit_before("stopping", STOP_TIMEOUT_S)
+            await self.role.close()
             await self.consumer.stop()
 
     async def _commit_before(self, what: str, seconds: float) -> None:
@@ -173,6 +181,7 @@ class Runner(Service):  # type: ignore[misc]
             async with self._turn:
                 if generation != self._generation or self.should_stop:
                     continue
+                await self.role.follow()
                 for partition in sorted(polled, key=self._order):
                     await self._process(partition, polled[partition])
                 await self.checkpoint.send(self.role.idle())
@@ -327,6 +336,42 @@ async def _start_of_replay(
     found = await consumer.offsets_for_times({partition: max(0, last.timestamp - lookback_ms)})
     start = found[partition].offset if found[partition] is not None else beginning
     return int(min(max(beginning, start), end))
+
+
+class Follower:
+    """Reads single-partition ``topic`` whole, then follows it, outside of any group: every worker has all
+    of it. ``take`` is given each record in order."""
+
+    def __init__(self, settings: Settings, topic: str, take: Callable[[Any], None]) -> None:
+        self._settings = settings
+        self._partition = TopicPartition(topic, 0)
+        self._take = take
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def start(self) -> None:
+        """Returns when everything that was there at the call is taken in."""
+        self._consumer = AIOKafkaConsumer(group_id=None, enable_auto_commit=False, **reading(self._settings))
+        await self._consumer.start()
+        self._consumer.assign([self._partition])
+        end = (await self._consumer.end_offsets([self._partition]))[self._partition]
+        await self._consumer.seek_to_beginning(self._partition)
+        while await self._consumer.position(self._partition) < end:
+            await self._poll(POLL_MS)
+
+    async def catch_up(self) -> None:
+        """Takes in what has arrived since; waits for nothing."""
+        await self._poll(0)
+
+    async def stop(self) -> None:
+        if self._consumer is not None:
+            await self._consumer.stop()
+            self._consumer = None
+
+    async def _poll(self, timeout_ms: int) -> None:
+        assert self._consumer is not None, "the follower was started"
+        for records in (await self._consumer.getmany(self._partition, timeout_ms=timeout_ms)).values():
+            for record in records:
+                self._take(record)
 
 
 async def read_compacted(settings: Settings, topic: str) -> dict[bytes, bytes]:

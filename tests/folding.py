@@ -9,6 +9,7 @@ from typing import Any
 from config.settings import DetectorsSettings, DetectSettings, Settings
 from detectors.calls import text_hash
 from detectors.fold import State, columns_of, fold, new_output, new_state, parameters_of
+from detectors.lists import Lists, no_lists
 from detectors.reference import Reference, Said
 from tests.traffic import Row, frame
 
@@ -42,11 +43,15 @@ def with_hashes(rows: Iterable[Row]) -> list[Row]:
 
 
 def by_kernel(
-    rows: Sequence[Row], settings: Settings, cuts: Sequence[int] = ()
+    rows: Sequence[Row],
+    settings: Settings,
+    cuts: Sequence[int] = (),
+    lists: Lists | None = None,
 ) -> tuple[list[Said], State, list[int]]:
     """What the kernel says of ``rows`` (with roles) cut before the given indices; its state; duplicates and
     late rows."""
     state, parameters = new_state(settings), parameters_of(settings)
+    lists = no_lists() if lists is None else lists
     said: list[Said] = []
     sums = [0, 0]
     edges = [0, *sorted(set(cuts) - {0, len(rows)}), len(rows)]
@@ -54,7 +59,7 @@ def by_kernel(
         columns, output = columns_of(frame(rows[begin:end])), new_output(end - begin)
         at = 0
         while at < end - begin:
-            at = fold(columns, at, state, parameters, output)
+            at = fold(columns, at, state, parameters, lists, output)
             said += [_said(record, begin) for record in output.signals[: output.used[0]]]
             output.used[:] = 0
         sums[0] += int(output.sums[0])

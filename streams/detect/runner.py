@@ -1,4 +1,8 @@
-"""Binds `Detect` to Kafka: `frames` in; `alerts`, `summaries`, `candidates` out; its state folds `frames`."""
+"""Binds `Detect` to Kafka: `frames` in; `alerts`, `summaries`, `candidates` out; its state folds `frames`.
+
+`lists` is read whole by every worker before its work opens and followed from then on: an entry counts for
+the records processed after it was read.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,21 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from aiokafka import TopicPartition
 
 from config.settings import Settings
+from detectors.lists import ListBook
 from detectors.plan import NumberingPlan
-from streams.detect.step import Detect
+from streams.detect.step import Detect, new_lists
 from streams.metrics import Metrics
-from streams.runner import Role, Work
+from streams.runner import Follower, Role, Work
 from streams.topics import topic_name
 from streams.wire.frames import decode_frame
 from streams.wire.outgoing import Outgoing
-from streams.wire.records import encode
+from streams.wire.records import ListEntry, decode, encode
+
+_log = structlog.get_logger("detect")
 
 COUNT_SUBJECTS_EVERY_S = 10.0
 
@@ -31,14 +39,46 @@ class DetectRole(Role):
         self._settings = settings
         self._plan = plan
         self._metrics = metrics
+        self._lists = new_lists(settings)
+        self._follower = Follower(settings, topic_name(settings, "lists"), self._listed)
+
+    async def restore(self, partitions: set[TopicPartition]) -> None:
+        await self._follower.stop()
+        self._lists = new_lists(self._settings)
+        await self._follower.start()
+
+    async def follow(self) -> None:
+        await self._follower.catch_up()
+
+    async def close(self) -> None:
+        await self._follower.stop()
 
     def open(self, partition: TopicPartition) -> Work:
-        return _Partition(partition.partition, self._settings, self._plan, self._metrics)
+        return _Partition(partition.partition, self._settings, self._plan, self._lists, self._metrics)
+
+    def _listed(self, record: Any) -> None:
+        try:
+            entry_id = record.key.decode()
+            self._lists.put(entry_id, None if record.value is None else decode(record.value, ListEntry))
+        except (ValueError, AttributeError) as error:
+            _log.error(
+                "an entry of lists cannot be used by detection and is passed over; it stays on its topic",
+                offset=record.offset,
+                key=record.key,
+                error=str(error),
+            )
 
 
 class _Partition:
-    def __init__(self, partition: int, settings: Settings, plan: NumberingPlan, metrics: Metrics) -> None:
-        self._detect = Detect(partition, settings, plan)
+    def __init__(
+        self,
+        partition: int,
+        settings: Settings,
+        plan: NumberingPlan,
+        lists: ListBook,
+        metrics: Metrics,
+    ) -> None:
+        self._detect = Detect(partition, settings, plan, lists)
         self._alerts = topic_name(settings, "alerts")
         self._summaries = topic_name(settings, "summaries")
         self._candidates = topic_name(settings, "candidates")

@@ -21,6 +21,7 @@ from detectors.flood import Flood
 from detectors.fold import Columns, aligned, columns_of, fold, new_output, new_state, parameters_of
 from detectors.registry import features_by_pattern
 from detectors.rotation import Rotation
+from detectors.lists import ListBook
 from detectors.shape import (
     BURST_NUMBER,
     FLOOD,
@@ -34,7 +35,7 @@ from detectors.shape import (
 from detectors.signals import Output
 from detectors.subjects import used
 from detectors.unallocated import Plan, Unallocated
-from streams.wire.records import Candidate, Summary, SummaryRow
+from streams.wire.records import Candidate, ListEntry, Summary, SummaryRow
 
 KNOWN_TRUNKS = 65_536
 """Trunk names a partition remembers by their hash."""
@@ -53,10 +54,11 @@ class Detected(NamedTuple):
 
 
 class Detect:
-    """One partition of `frames`."""
+    """One partition of `frames`. ``lists`` are a worker's, shared by its partitions."""
 
-    def __init__(self, partition: int, settings: Settings, plan: Plan) -> None:
+    def __init__(self, partition: int, settings: Settings, plan: Plan, lists: ListBook | None = None) -> None:
         self._partition = partition
+        self._lists = new_lists(settings) if lists is None else lists
         self._plan = plan
         self._parameters = parameters_of(settings)
         self._trunks: dict[int, str] = {}
@@ -87,12 +89,19 @@ class Detect:
         candidates: list[Candidate] = []
         row = 0
         while row < batch.num_rows:
-            row = fold(columns, row, self.state, self._parameters, output)
+            row = fold(columns, row, self.state, self._parameters, self._lists.tables, output)
             alerts += self._alerts_of(batch, output)
             candidates += self._candidates_of(batch, output, offset)
             output.used[:] = 0
         summary = self._summary(batch, columns, output, offset, self._evicted() - evicted)
         return Detected(alerts, summary, candidates)
+
+    def listed(self, entry_id: str, entry: ListEntry | None) -> None:
+        """An entry of `lists` came, changed or (None) went; it counts from the next record on.
+
+        Raises ValueError that names the field, its value and what was expected.
+        """
+        self._lists.put(entry_id, entry)
 
     def subjects(self) -> dict[str, int]:
         """Subjects held, by table. Counts them: not for every record."""
@@ -203,6 +212,11 @@ class Detect:
             late=int(output.sums[1]),
             evicted=evicted,
         )
+
+
+def new_lists(settings: Settings) -> ListBook:
+    """Lists without entries."""
+    return ListBook(settings.numbering.home_country, settings.detect.listed_numbers)
 
 
 def config_hash(settings: Settings) -> str:

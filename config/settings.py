@@ -6,9 +6,11 @@ the environment and the flags on top of them.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 DetectorMode = Literal["off", "report", "shadow", "enforce"]
 Positive = Annotated[int, Field(gt=0)]
@@ -67,6 +69,10 @@ class DetectSettings(Section):
     )
     open_alerts: Positive = Field(
         10_000, description="alerts a partition can have open; beyond them the longest silent one is closed"
+    )
+    marketers: Positive = Field(
+        1 << 14,
+        description="callers a partition watches since they called who refuses marketing (104 bytes each)",
     )
     listed_numbers: Positive = Field(
         1 << 20, description="entries of `lists` a worker keeps for detection (some 200 bytes each)"
@@ -202,11 +208,78 @@ class FloodSettings(Section):
         return self
 
 
+class PolicySettings(Section):
+    """Calls against refusals, consents and calling hours. Why each figure is what it is:
+    docs/detectors/policy.md."""
+
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    time_zone: str = Field("Asia/Shanghai", description="IANA time zone by whose clock hours are kept")
+    marketing_hours: str = Field("9-20", description="local hours of marketing calls, from-to; empty: any")
+    collection_hours: str = Field("8-21", description="local hours of debt collectors; empty: any")
+    notification_hours: str = Field("", description="local hours of notifications; empty: any")
+    service_hours: str = Field("", description="local hours of service calls; empty: any")
+    consent_for: str = Field(
+        "", description="categories whose calls need the callee's consent, comma-separated; empty: none"
+    )
+    outside_callees: Positive = Field(
+        3, description="callees called outside hours before rules are proposed; one may be a slow clock"
+    )
+    abusive_share: Share = Field(
+        0.6, gt=0, lt=1, description="share of refusers among the callees of who ignores refusals"
+    )
+    ordinary_factor: Annotated[float, Field(ge=1)] = Field(
+        2.0, description="times the usual share of refusers that the worst ordinary caller calls"
+    )
+    usual_share: Share = Field(
+        0.1, gt=0, lt=1, description="share of calls that go to refusers, until it is learnt"
+    )
+    usual_weight: Positive = Field(500, description="calls that this share counts for beside those learnt")
+    notable_refusers: Positive = Field(5, description="refusers called, one a number block, before an alert")
+    min_refusers: Positive = Field(7, description="the same before a rule is proposed")
+    notable_odds: Annotated[float, Field(gt=1)] = Field(50.0, description="odds for abuse before an alert")
+    odds: Annotated[float, Field(gt=1)] = Field(
+        1_000.0, description="odds for abuse at which an alert is high and a rule is proposed"
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise ValueError(f"time_zone is {zone!r}; expected an IANA name such as Asia/Shanghai") from error
+        return zone
+
+    @field_validator("marketing_hours", "collection_hours", "notification_hours", "service_hours")
+    @classmethod
+    def _window(cls, hours: str) -> str:
+        found = re.fullmatch(r"(\d{1,2})-(\d{1,2})|", hours, re.ASCII)
+        if found is None or (hours and not int(found[1]) < int(found[2]) <= 24):
+            raise ValueError(f"hours are {hours!r}; expected from-to such as 9-20, at most 0-24, or nothing")
+        return hours
+
+    @field_validator("consent_for")
+    @classmethod
+    def _categories(cls, given: str) -> str:
+        known = {"marketing", "notification", "service", "collection"}
+        unknown = {name.strip() for name in given.split(",")} - known - {""}
+        if unknown:
+            raise ValueError(f"consent_for names {', '.join(sorted(unknown))}; expected of {sorted(known)}")
+        return given
+
+    def minutes(self, category: str) -> tuple[int, int]:
+        """From which minute of the local day on, and before which, a category may call."""
+        hours: str = getattr(self, f"{category}_hours")
+        first, _, last = (hours or "0-24").partition("-")
+        return 60 * int(first), 60 * int(last)
+
+
 class DetectorsSettings(Section):
     burst: BurstSettings = BurstSettings()
     rotation: RotationSettings = RotationSettings()
     unallocated: UnallocatedSettings = UnallocatedSettings()
     flood: FloodSettings = FloodSettings()
+    policy: PolicySettings = PolicySettings()
 
 
 class EvidenceSettings(Section):

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from config.settings import DetectSettings, Settings
-from detectors import burst, candidates, flood, rotation, unallocated
+from detectors import burst, candidates, flood, policy, rotation, unallocated
 from detectors.calls import FRAME_SCHEMA, text_hash
 from detectors.duplicates import (
     Counted,
@@ -25,8 +25,8 @@ from detectors.duplicates import (
     seen_event,
 )
 from detectors.kernels import inlined, kernel, mix2, pasted
-from detectors.shape import BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, ROTATION, UNALLOCATED
 from detectors.lists import Lists, no_lists
+from detectors.shape import BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, ROTATION, UNALLOCATED
 from detectors.signals import (
     BUSY,
     CONTACT,
@@ -141,6 +141,7 @@ class State(NamedTuple):
     callees: Table
     counted: Counted
     watched: flood.Watched
+    marketers: policy.Marketers
     arrivals: rotation.Arrivals
     suspects: candidates.Suspects
     suspect_blocks: candidates.Suspects
@@ -154,6 +155,7 @@ class Parameters(NamedTuple):
     unallocated: unallocated.UnallocatedParameters
     flood: flood.FloodParameters
     candidates: candidates.CandidatesParameters
+    policy: policy.PolicyParameters
     lateness_ms: int
 
 
@@ -166,6 +168,7 @@ def new_state(settings: Settings) -> State:
         callees=new_table(detect.tracked_numbers, CALLEE),
         counted=new_counted(detect.remembered_events),
         watched=flood.new_watched(detect.watched_callees),
+        marketers=policy.new_marketers(detect.marketers),
         arrivals=rotation.new_arrivals(),
         suspects=candidates.new_suspects(settings.candidates.suspects),
         suspect_blocks=candidates.new_suspects(settings.candidates.suspect_blocks),
@@ -181,6 +184,7 @@ def parameters_of(settings: Settings) -> Parameters:
         unallocated=unallocated.parameters_of(settings.detectors.unallocated),
         flood=flood.parameters_of(settings.detectors.flood),
         candidates=candidates.parameters_of(settings.candidates),
+        policy=policy.parameters_of(settings.detectors.policy),
         lateness_ms=settings.detect.lateness_ms,
     )
 
@@ -259,7 +263,7 @@ def _service(status: Any) -> Any:
 
 
 @pasted
-def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any) -> None:  # noqa: ARG001
+def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any) -> None:
     """A call as its caller's side sees it."""
     status, time, now = c.caller_status[i], c.time[i], s.newest[0]
     key = caller_key(c.caller[i], status, c.trunks[c.trunk[i]])
@@ -295,6 +299,8 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any)
                 )
         if news & 2 and c.answered[i] == 1:
             burst.probe_answered(row, c.callee_tail[i])
+    if p.policy.on and attempt and number:
+        policy.attempted(row, number, c, i, s, p.policy, lists, out)
     if block_key == 0:
         return
     block = s.blocks.rows[touch(s.blocks, block_key, now)]

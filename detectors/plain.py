@@ -117,6 +117,16 @@ class Counts:
         head = self.newest // 3_600_000
         return estimate(a.counterpart for a in self.callers if head - a.time // 3_600_000 < 2)
 
+    def called_lately(self, number: int, time: int) -> bool:
+        """Whether ``number`` may be among those who called within ten minutes, as 64 bits a slot tell it."""
+        head, bit = self.newest // 120_000, mix(number & _M64) >> 58
+        return any(
+            head - attempt.time // 120_000 < 5
+            and abs(time // 120_000 - attempt.time // 120_000) < 5
+            and mix(attempt.counterpart & _M64) >> 58 == bit
+            for attempt in self.attempts
+        )
+
     def knows(self, number: int) -> bool:
         bits, head = circle(number), self.newest // 86_400_000
         days: dict[int, int] = defaultdict(int)

@@ -10,11 +10,22 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from detectors import burst, flood, rotation, unallocated
+from detectors import burst, flood, policy, rotation, unallocated
 from detectors.candidates import Happening, SuspectsReference
 from detectors.fold import Parameters
+from detectors.lists import CATEGORIES
 from detectors.plain import Attempt, Counts, Outcome, mix2
-from detectors.shape import BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, ROTATION, UNALLOCATED
+from detectors.plain_lists import PlainLists
+from detectors.shape import (
+    BURST_NUMBER,
+    FLOOD,
+    MEDIUM,
+    NOTHING,
+    POLICY,
+    PREFIX_PROBE,
+    ROTATION,
+    UNALLOCATED,
+)
 from detectors.signals import BUSY, FAILED, PENDING, TALKED, UNWANTED
 
 
@@ -92,8 +103,11 @@ class Spoken(NamedTuple):
 class Reference:
     """One partition. ``see`` takes one row after the other and tells what is signalled."""
 
-    def __init__(self, parameters: Parameters) -> None:
+    def __init__(self, parameters: Parameters, lists: PlainLists | None = None) -> None:
         self._p = parameters
+        self._lists = lists or PlainLists()
+        self.marketers: dict[int, policy.Suspect] = {}
+        self.usual = [0, 0]
         self.callers: dict[int, Counts] = defaultdict(Counts)
         self.blocks: dict[int, Counts] = defaultdict(Counts)
         self.callees: dict[int, Counts] = defaultdict(Counts)
@@ -222,11 +236,54 @@ class Reference:
                 and counts.probe[0] == row["callee_tail"]
             ):
                 counts.probe = None
+        if p.policy.on and attempt and number:
+            self._policy(index, row, number, counts)
         if number >= 10_000:
             self._block(index, row, news, number, counts, inbound)
             if considered and not candidate and counts.calls(60_000, 10) <= burst.LIGHT_CALLS:
                 block = number // 10_000
                 self.suspects.block(index, block, self.blocks[block], happened, row)
+
+    def _policy(self, index: int, row: Mapping[str, Any], caller: int, counts: Counts) -> None:
+        p, time, callee = self._p.policy, row["time"], row["callee"]
+        company, category = self._lists.company(caller, time)
+        service = row["caller_status"] in (4, 5)
+        listed = bool(company) or service
+        suspect = self.marketers.get(caller)
+        refuses = self._lists.refuses_marketing(callee, time)
+        if callee > 0 and not listed and (suspect is None or suspect.level < MEDIUM):
+            self.usual = [self.usual[0] + 1, self.usual[1] + refuses]
+            if self.usual[0] >= policy.LEARNT:
+                self.usual = [each // 2 for each in self.usual]
+        said = self._lists.between(callee, caller, time)
+        minute = _local_minute(p.clock.tolist(), time) if company else 0
+        code = CATEGORIES.index(category)
+        kind = _kind(said, refuses, code, minute, p)
+        refuses = refuses and not said & {"consented", "consented to all"}
+        if kind == policy.ALLOWED and (listed or callee <= 0 or (suspect is None and not refuses)):
+            return
+        inbound = 0
+        own = self.callees.get(caller)
+        if own is not None:
+            if own.knows(callee) or own.called_lately(callee, time):
+                return
+            inbound = own.calls(10_800_000, 8)
+        calls_day = counts.calls(10_800_000, 8)
+        if suspect is None or time - suspect.since >= 86_400_000:
+            suspect = self.marketers[caller] = policy.Suspect(time, max(calls_day - 1, 0))
+        if kind == policy.ALLOWED:
+            suspect.note(callee, refuses)
+        elif suspect.is_first(callee):
+            suspect.wronged += 1
+        usual = (self.usual[1] + p.prior * p.prior_weight) / (self.usual[0] + p.prior_weight)
+        level, f = policy.look_reference(suspect, kind, inbound, calls_day, usual, p)
+        if level == NOTHING:
+            return
+        suspect.level = max(suspect.level, level)
+        f[8], f[9] = float(code), float(minute)
+        aimed = kind == policy.ALLOWED
+        key = caller if aimed else mix2(caller, callee)
+        self._speak(POLICY, key, caller, index, time, True, suspect.callees if aimed else 1, level, f)
 
     def _block(
         self, index: int, row: Mapping[str, Any], news: set[str], number: int, own: Counts, inbound: int
@@ -337,3 +394,23 @@ class Reference:
         else:
             told, top = held.told, held.level
         self._spoken[pattern, key] = Spoken(max(held.last, time), told, count, untold, top)
+
+
+def _local_minute(clock: list[list[int]], time: int) -> int:
+    ahead = [offset for since, offset in clock if since <= time]
+    return (time + (ahead[-1] if ahead else clock[0][1])) % 86_400_000 // 60_000
+
+
+def _kind(said: set[str], refuses: bool, category: int, minute: int, p: policy.PolicyParameters) -> int:
+    if "consented" in said:
+        return policy.ALLOWED
+    if "refused" in said:
+        return policy.REFUSED_CALL
+    if "consented to all" in said:
+        return policy.ALLOWED
+    if refuses and category == 1:
+        return policy.UNWANTED_MARKETING
+    first, last = p.hours[2 * category : 2 * category + 2]
+    if not first <= minute < last:
+        return policy.OUTSIDE_HOURS
+    return policy.NO_CONSENT if p.consent >> category & 1 else policy.ALLOWED

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from detectors import burst, flood, rotation, unallocated
-from detectors.shape import BURST_NUMBER, FLOOD, PREFIX_PROBE, ROTATION, UNALLOCATED, Feature
+from detectors import burst, flood, policy, rotation, unallocated
+from detectors.shape import BURST_NUMBER, FLOOD, POLICY, PREFIX_PROBE, ROTATION, UNALLOCATED, Feature
 
 Features = tuple[Feature, ...]
 
@@ -41,6 +41,7 @@ DETECTORS: tuple[Registered, ...] = (
     Registered("rotation", {ROTATION: rotation.FEATURES}, rotation.EVIDENCE),
     Registered("unallocated", {UNALLOCATED: unallocated.FEATURES}, unallocated.EVIDENCE),
     Registered("flood", {FLOOD: flood.FEATURES}, flood.EVIDENCE),
+    Registered("policy", {POLICY: policy.FEATURES}, policy.EVIDENCE),
 )
 
 

@@ -80,10 +80,6 @@ class Pipeline:
             happened.changes += self._responded(alerts)
         return happened
 
-    def listed(self, entry_id: str, entry: ListEntry | None, now: int) -> list[RuleChange]:
-        """An entry of `lists` came, changed or (None) went, at ``now`` (ms of event time)."""
-        return self.respond.listed(entry_id, entry, now)
-
     def _detected(self, partition: int, batch: pa.RecordBatch) -> list[Alert]:
         detected = self._detect[partition](batch, self._offsets[partition])
         self._offsets[partition] += 1

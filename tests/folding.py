@@ -10,6 +10,7 @@ from config.settings import DetectorsSettings, DetectSettings, Settings
 from detectors.calls import text_hash
 from detectors.fold import State, columns_of, fold, new_output, new_state, parameters_of
 from detectors.lists import Lists, no_lists
+from detectors.plain_lists import PlainLists
 from detectors.reference import Reference, Said
 from tests.traffic import Row, frame
 
@@ -78,7 +79,9 @@ def _said(record: Any, begin: int) -> Said:
     )
 
 
-def by_reference(rows: Iterable[Row], settings: Settings) -> tuple[list[Said], Reference]:
-    reference = Reference(parameters_of(settings))
+def by_reference(
+    rows: Iterable[Row], settings: Settings, lists: PlainLists | None = None
+) -> tuple[list[Said], Reference]:
+    reference = Reference(parameters_of(settings), lists)
     said = [said for index, row in enumerate(with_hashes(rows)) for said in reference.see(index, row)]
     return said, reference

@@ -19,12 +19,14 @@ from detectors.candidates import FEATURES
 from detectors.evidence import Alerts
 from detectors.flood import Flood
 from detectors.fold import Columns, aligned, columns_of, fold, new_output, new_state, parameters_of
+from detectors.lists import ListBook
+from detectors.policy import Policy
 from detectors.registry import features_by_pattern
 from detectors.rotation import Rotation
-from detectors.lists import ListBook
 from detectors.shape import (
     BURST_NUMBER,
     FLOOD,
+    POLICY,
     PREFIX_PROBE,
     ROTATION,
     UNALLOCATED,
@@ -71,6 +73,7 @@ class Detect:
             PREFIX_PROBE: burst,
             UNALLOCATED: unallocated,
             FLOOD: flood,
+            POLICY: Policy(settings.detectors.policy),
         }
         self._alerts = Alerts(
             detectors, config_hash(settings), settings.detect.open_alerts, settings.evidence

@@ -34,6 +34,7 @@ BY_KIND = {
     "refused": UNWANTED,
     "outside_hours": FORBIDDEN,
     "no_consent": FORBIDDEN,
+    "aimed_at_refusers": REJECTED,
 }
 
 

@@ -1,0 +1,37 @@
+"""A small table of suspects: set-associative, of a fixed size, the least worth keeping leaves first.
+
+A detector keeps bulky state for few subjects: ``keys`` int64 (n,), 0 where free, and ``worth`` int64 (n,),
+which it sets at every touch (event time in ms, more for those that matter more), beside its own rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detectors.kernels import inlined, mix
+from detectors.subjects import WAYS
+
+
+@inlined
+def suspect_at(keys: Any, key: Any) -> Any:
+    """Index of ``key`` (int64, not 0), or -1."""
+    base = np.int64(mix(key) & np.uint64(keys.size // WAYS - 1)) * WAYS
+    for k in range(base, base + WAYS):
+        if keys[k] == key:
+            return k
+    return -1
+
+
+@inlined
+def room_for(keys: Any, worth: Any, key: Any) -> Any:
+    """Index where ``key``, which is not in the table, may be put: a free one, else that of least worth."""
+    base: Any = np.int64(mix(key) & np.uint64(keys.size // WAYS - 1)) * WAYS
+    least = base
+    for k in range(base, base + WAYS):
+        if keys[k] == 0:
+            return k
+        if worth[k] < worth[least]:
+            least = k
+    return least

@@ -320,6 +320,23 @@ class CandidatesSettings(Section):
     )
 
 
+class CampaignSettings(Section):
+    """How alerts become campaigns. Why each figure is what it is: docs/campaigns.md."""
+
+    quiet_ms: Positive = Field(1_800_000, description="a campaign closes this long after its last call")
+    overlap_ms: Positive = Field(
+        600_000, description="an alert joins by its trunk if it began at most this long after the last call"
+    )
+    keep_ms: Positive = Field(86_400_000, description="a closed campaign stays on its topic this long")
+    most: Positive = Field(2_000, description="campaigns on the topic at once; the longest silent one goes")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> CampaignSettings:
+        if self.keep_ms <= self.quiet_ms:
+            raise ValueError(f"keep_ms is {self.keep_ms}; expected more than quiet_ms ({self.quiet_ms})")
+        return self
+
+
 class ProfileSettings(Section):
     mode: Literal["off", "report"] = Field("report", description="whether trunks are profiled")
     settle_seconds: Positive = Field(
@@ -414,5 +431,6 @@ class Settings(Section):
     candidates: CandidatesSettings = CandidatesSettings()
     profile: ProfileSettings = ProfileSettings()
     respond: RespondSettings = RespondSettings()
+    campaigns: CampaignSettings = CampaignSettings()
     store: StoreSettings = StoreSettings()
     service: ServiceSettings = ServiceSettings()

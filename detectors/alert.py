@@ -80,6 +80,16 @@ class Statement(msgspec.Struct, frozen=True):
     """Proposals it holds back until independent evidence agrees with it."""
 
 
+class Entry(msgspec.Struct, frozen=True):
+    """Where calls of an alert came in."""
+
+    trunk: str
+    network: str
+    """The operator that sent them."""
+    calls: int
+    """Of those that were looked at: a share, not a count."""
+
+
 class Alert(msgspec.Struct, frozen=True):
     """One alert; it grows: a later ``version`` of the same ``alert_id`` replaces the earlier one.
 
@@ -109,6 +119,8 @@ class Alert(msgspec.Struct, frozen=True):
     """Empty where the evidence does not carry a rule."""
     findings: list[Statement] = []
     """What each detector says, the leading one first."""
+    entries: list[Entry] = []
+    """By which trunk, from which operator; at most eight."""
 
 
 def content_id(content: Any) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from config.settings import EvidenceSettings
-from detectors.alert import Alert, Proposal, Statement, Subject, SubjectType, Window, content_id
+from detectors.alert import Alert, Entry, Proposal, Statement, Subject, SubjectType, Window, content_id
 from detectors.calibration import calibrated
 from detectors.calls import BLOCK
 from detectors.fusion import (
@@ -79,6 +79,7 @@ class _Held(msgspec.Struct):
     samples: list[str] = []
     networks: list[str] = []
     trunks: list[str] = []
+    entries: list[Entry] = []
     into: str = ""
     """The block whose alert tells what is found here; empty: its own does."""
     version: int = 0
@@ -113,10 +114,11 @@ class _Held(msgspec.Struct):
         self.calls = max(self.member_calls, max((part.calls for part in self.parts.values()), default=0))
         return self.calls - before
 
-    def name(self, call: Call) -> None:
+    def name(self, call: Call, calls: int) -> None:
         self.samples = _with(self.samples, [call.call_id], MOST_SAMPLES)
         self.networks = _with(self.networks, [call.from_network, call.to_network], MOST_NAMES)
         self.trunks = _with(self.trunks, [call.trunk], MOST_NAMES)
+        self.entries = _with_entry(self.entries, call, max(calls, 1))
 
     def propose(self, proposals: Sequence[Proposal], time: int) -> None:
         for proposal in proposals:
@@ -207,7 +209,7 @@ class Alerts:
             held.plan_version = plan_version
         self._add(held, signal, finding, detector.name, new)
         held.see(signal.time)
-        held.name(call)
+        held.name(call, signal.calls)
         more = held.count()
         agreed = self._judge(held, signal.time)
         told = self._join(held, call, signal, more, new) if held.into else held
@@ -304,7 +306,7 @@ class Alerts:
         lead = ranked(held.parts.values())[0]
         block = self._held(_block_key(held.into), signal.time, lead.detector)
         block.see(signal.time)
-        block.name(call)
+        block.name(call, signal.calls)
         block.members += new or not block.members
         block.member_calls += more
         block.plan_version = block.plan_version or held.plan_version
@@ -356,6 +358,7 @@ class Alerts:
             plan_version=held.plan_version,
             proposals=list(held.proposals.values()),
             findings=[_statement(part, agreed) for part in parts[:MOST_FINDINGS]],
+            entries=held.entries,
         )
 
 
@@ -415,3 +418,14 @@ def _with(held: list[str], more: list[str], most: int) -> list[str]:
         if name and name not in result and len(result) < most:
             result = [*result, name]
     return result
+
+
+def _with_entry(held: list[Entry], call: Call, calls: int) -> list[Entry]:
+    """``held`` with calls that came in as this one did, at most `MOST_NAMES` ways; ``held`` is left alone."""
+    way = (call.trunk, call.from_network)
+    known = [(each.trunk, each.network) for each in held]
+    if way in known:
+        at = known.index(way)
+        more = Entry(*way, held[at].calls + calls)
+        return [*held[:at], more, *held[at + 1 :]]
+    return [*held, Entry(*way, calls)][:MOST_NAMES]

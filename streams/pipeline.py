@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from config.settings import Settings
 from detectors.alert import Alert
+from detectors.campaigns import Campaign, Campaigns
 from detectors.plan import NumberingPlan
 from streams.detect.step import Detect, new_lists
 from streams.ingest.step import Ingest
@@ -27,6 +28,8 @@ class Happened:
 
     alerts: list[Alert] = field(default_factory=list)
     changes: list[RuleChange] = field(default_factory=list)
+    campaigns: list[Campaign] = field(default_factory=list)
+    """Every version of every campaign."""
     rejected: list[Rejection] = field(default_factory=list)
     frames: list[pa.RecordBatch] = field(default_factory=list)
     """What the events became (FRAME_SCHEMA)."""
@@ -56,6 +59,7 @@ class Pipeline:
         self._offsets = [0] * settings.kafka.partitions
         self._profile = Profile(settings)
         self.respond = Respond(settings, plan)
+        self.campaigns = Campaigns(settings.campaigns)
 
     def listed(self, entry_id: str, entry: ListEntry | None, now: int) -> list[RuleChange]:
         """An entry of `lists` came, changed or (None) went at ``now``, ms; what that changes of the rules.
@@ -78,6 +82,7 @@ class Pipeline:
             alerts.sort(key=lambda alert: (alert.last_seen, alert.alert_id, alert.version))
             happened.alerts += alerts
             happened.changes += self._responded(alerts)
+            happened.campaigns += self._campaigned(alerts)
         return happened
 
     def _detected(self, partition: int, batch: pa.RecordBatch) -> list[Alert]:
@@ -102,3 +107,9 @@ class Pipeline:
         if self.totals.newest is not None:
             changes += self.respond.advance(self.totals.newest)
         return changes
+
+    def _campaigned(self, alerts: list[Alert]) -> list[Campaign]:
+        changes = [change for alert in alerts for change in self.campaigns.alert(alert, alert.last_seen)]
+        if self.totals.newest is not None:
+            changes += self.campaigns.advance(self.totals.newest)
+        return [change.campaign for change in changes if change.campaign is not None]

@@ -19,6 +19,7 @@ from streams.pipeline import Happened, Pipeline
 from streams.wire.records import ListEntry, RuleChange, SourceRecord, encode
 
 ALERTS = "alerts.ndjson"
+CAMPAIGNS = "campaigns.ndjson"
 RULES = "block-rules.ndjson"
 REJECTED = "rejected.ndjson"
 SUMMARY = "summary.json"
@@ -34,10 +35,11 @@ def replay(
 ) -> dict[str, Any]:
     """Run ``records`` through a new `Pipeline`; the summary. What happened goes to directory ``out``, if any.
 
-    Files: ``alerts.ndjson`` and ``block-rules.ndjson`` (every version in order; a rule's end is a line with
-    ``rule_id``, ``tombstone``, ``at`` and ``why``), ``rejected.ndjson``, ``summary.json``. ``lists`` are
-    known before the first record; ``watch`` sees all that happens. Memory does not grow with the input.
-    Raises ``OSError`` where ``out`` cannot be written, Usage for an entry of a list that is refused.
+    Files: ``alerts.ndjson``, ``campaigns.ndjson`` and ``block-rules.ndjson`` (every version in order; a
+    rule's end is a line with ``rule_id``, ``tombstone``, ``at`` and ``why``), ``rejected.ndjson``,
+    ``summary.json``. ``lists`` are known before the first record; ``watch`` sees all that happens. Memory
+    does not grow with the input. Raises ``OSError`` where ``out`` cannot be written, Usage for an entry of a
+    list that is refused.
     """
     pipeline = Pipeline(settings, plan)
     learn(pipeline, lists)
@@ -75,11 +77,13 @@ class Counts:
         self._alerts: dict[str, tuple[str, str]] = {}
         self._issued: dict[str, str] = {}
         self._modes: Counter[str] = Counter()
+        self._campaigns: set[str] = set()
         self._ended = 0
 
     def add(self, happened: Happened) -> None:
         for alert in happened.alerts:
             self._alerts[alert.alert_id] = (alert.detector, alert.severity)
+        self._campaigns.update(campaign.campaign_id for campaign in happened.campaigns)
         for change in happened.changes:
             if change.rule is None:
                 self._ended += 1
@@ -98,6 +102,7 @@ class Counts:
             "newest_event": totals.newest,
             "alerts": _tally(detector for detector, _ in self._alerts.values()),
             "alerts_by_severity": _tally(severity for _, severity in self._alerts.values()),
+            "campaigns": len(self._campaigns),
             "rules": _tally(self._issued.values()),
             "rules_by_mode": _tally(self._modes.elements()),
             "rules_ended": self._ended,
@@ -113,11 +118,14 @@ def _tally(names: Iterable[str]) -> dict[str, int]:
 
 def _opened(out: Path, stack: ExitStack) -> dict[str, BinaryIO]:
     out.mkdir(parents=True, exist_ok=True)
-    return {name: stack.enter_context((out / name).open("wb")) for name in (ALERTS, RULES, REJECTED)}
+    return {
+        name: stack.enter_context((out / name).open("wb")) for name in (ALERTS, CAMPAIGNS, RULES, REJECTED)
+    }
 
 
 def _write(happened: Happened, files: Mapping[str, BinaryIO]) -> None:
     files[ALERTS].writelines(_lines(happened.alerts))
+    files[CAMPAIGNS].writelines(_lines(happened.campaigns))
     files[RULES].writelines(_rule_line(change) + b"\n" for change in happened.changes)
     files[REJECTED].writelines(_lines(happened.rejected))
 

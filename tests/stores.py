@@ -10,14 +10,26 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from config.settings import StoreSettings
-from detectors.alert import Alert, BlastRadius, Evidence, Match, Proposal, Subject, Window
+from config.settings import CampaignSettings, StoreSettings
+from detectors.alert import (
+    Alert,
+    BlastRadius,
+    Entry,
+    Evidence,
+    Match,
+    Proposal,
+    Statement,
+    Subject,
+    Window,
+)
 from detectors.calls import FRAME_SCHEMA, UNKNOWN, EventType, Role, Tristate
+from detectors.campaigns import Campaign, Campaigns
 from streams.store.opening import open_store
 from streams.store.ports import Rows, Store
 from streams.store.step import (
     rows_of_alert,
     rows_of_calls,
+    rows_of_campaign,
     rows_of_command,
     rows_of_outcome,
     rows_of_rejection,
@@ -116,8 +128,17 @@ def an_alert(**changes: Any) -> Alert:
         "version": 1,
         "plan_version": "2026.11",
         "proposals": [Proposal(Match(caller=f"+{CALLER}"), BlastRadius(120, 1, 119))],
+        "findings": [Statement("burst", "burst dialling", "high", 0.93, "burst dialling", 1)],
+        "entries": [Entry(TRUNK, "CM", 120)],
     }
     return Alert(**(values | changes))
+
+
+def campaigns_of(*alerts: Alert) -> list[Campaign]:
+    """Every version of the campaigns that these alerts make."""
+    campaigns = Campaigns(CampaignSettings())
+    changes = [change for alert in alerts for change in campaigns.alert(alert, alert.last_seen)]
+    return [change.campaign for change in changes if change.campaign is not None]
 
 
 def a_rule(**changes: Any) -> BlockRule:
@@ -267,6 +288,7 @@ def sample() -> list[Rows]:
         rows_of_alert(an_alert(calls=50)),
         rows_of_alert(an_alert(version=2)),
         rows_of_alert(flood),
+        *(rows_of_campaign(each) for each in campaigns_of(an_alert(version=2), flood)),
         rows_of_rule_change(RuleChange(rule.rule_id, rule, rule.issued_at), 10),
         rows_of_rule_change(RuleChange(ended.rule_id, ended, ended.issued_at), 11),
         rows_of_rule_change(RuleChange(ended.rule_id, None, BASE - 60_000, "revoked"), 12),

@@ -31,7 +31,7 @@ def replay_command(
 ) -> None:
     """Run recorded calls through the same code as the service, with event time as the clock.
 
-    Writes alerts.ndjson, block-rules.ndjson, rejected.ndjson and summary.json into DIR.
+    Writes alerts.ndjson, campaigns.ndjson, block-rules.ndjson, rejected.ndjson and summary.json into DIR.
     """
     if mode is not None:
         override("respond.mode", mode)

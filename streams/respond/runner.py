@@ -1,7 +1,8 @@
-"""Binds `Respond` to Kafka: `alerts`, `commands` and `lists` in, `block-rules` and `audit` out.
+"""Binds `Respond` and `Campaigns` to Kafka.
 
-Its state is what is on the compacted topics: the rules it issued and the lists. They are read to their end
-before the first alert is. `summaries` are read for the event clock only.
+`alerts`, `commands` and `lists` in; `block-rules`, `campaigns` and `audit` out. Their state is what is on the
+compacted topics: rules, campaigns and lists. They are read to their end before the first alert is.
+`summaries` are read for the event clock only.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from aiokafka import TopicPartition
 
 from config.settings import Settings
 from detectors.alert import Alert
+from detectors.campaigns import Campaign, Campaigns
+from detectors.campaigns import Change as CampaignChange
 from detectors.plan import NumberingPlan
 from streams.clock import EventClock
 from streams.metrics import Metrics
@@ -38,8 +41,10 @@ class RespondRole(Role):
         self._metrics = metrics
         self._clock = clock
         self._respond: Respond | None = None
+        self._campaigns = Campaigns(settings.campaigns)
         self._rules = topic_name(settings, "block-rules")
         self._lists = topic_name(settings, "lists")
+        self._told = topic_name(settings, "campaigns")
         self._audit = topic_name(settings, "audit")
         self._readers = {
             self._lists: self._listed,
@@ -50,11 +55,12 @@ class RespondRole(Role):
         self.topics = tuple(self._readers)
 
     async def restore(self, partitions: set[TopicPartition]) -> None:
-        """Take back lists, then rules. A worker without the partitions is a standby and holds nothing."""
+        """Take back lists, rules, campaigns. A worker without the partitions is a standby: it has none."""
         self._respond = None
         if not partitions:
             return
         respond = Respond(self._settings, self._plan)
+        self._campaigns = Campaigns(self._settings.campaigns)
         for key, value in (await read_compacted(self._settings, self._lists)).items():
             entry = _readable(self._lists, key, value, ListEntry)
             if entry is not None:
@@ -64,6 +70,10 @@ class RespondRole(Role):
             if rule is not None:
                 respond.restore(rule)
                 self._clock.observe(rule.issued_at)
+        for key, value in (await read_compacted(self._settings, self._told)).items():
+            campaign = _readable(self._told, key, value, Campaign)
+            if campaign is not None:
+                self._campaigns.restore(campaign)
         self._respond = respond
 
     def open(self, partition: TopicPartition) -> Work:
@@ -88,13 +98,15 @@ class RespondRole(Role):
         now = self._clock.now()
         if self._respond is None or now is None:
             return []
-        return self._sent(self._respond, self._respond.advance(now))
+        changes = self._campaigns.advance(now)
+        return [*self._sent(self._respond, self._respond.advance(now)), *map(self._campaign, changes)]
 
     def _alerted(self, record: Any) -> list[Outgoing]:
         alert = decode(record.value, Alert)
         self._clock.observe(alert.last_seen)
         respond = self._active()
-        return self._sent(respond, respond.alert(alert, self._now()))
+        out = self._sent(respond, respond.alert(alert, self._now()))
+        return [*out, *map(self._campaign, self._campaigns.alert(alert, self._now()))]
 
     def _listed(self, record: Any) -> list[Outgoing]:
         respond = self._active()
@@ -137,6 +149,10 @@ class RespondRole(Role):
         headers = (("at", str(change.at).encode()), ("why", change.why.encode()))
         value = None if change.rule is None else encode(change.rule)
         return Outgoing(self._rules, change.rule_id.encode(), value, headers=headers)
+
+    def _campaign(self, change: CampaignChange) -> Outgoing:
+        value = None if change.campaign is None else encode(change.campaign)
+        return Outgoing(self._told, change.campaign_id.encode(), value)
 
 
 def _readable(topic: str, key: bytes, value: bytes, type_: type[T]) -> T | None:

@@ -1,8 +1,9 @@
 """Binds the store to Kafka.
 
-The busy topics (`frames`, `summaries`) come through the runner; the low-rate ones (`alerts`, `block-rules`,
-`calls.rejected`, `commands`) are Faust agents. Both put rows into one `Writer`, and both acknowledge only
-what the store has taken: the runner flushes before it commits, an agent flushes before its batch ends.
+The busy topics (`frames`, `summaries`) come through the runner; the low-rate ones (`alerts`, `campaigns`,
+`block-rules`, `calls.rejected`, `commands`) are Faust agents. Both put rows into one `Writer`, and both
+acknowledge only what the store has taken: the runner flushes before it commits, an agent flushes before its
+batch ends.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from aiokafka import TopicPartition
 
 from config.settings import Settings
 from detectors.alert import Alert
+from detectors.campaigns import Campaign
 from streams.runner import Role, Work
 from streams.store.step import (
     Rows,
     rows_of_alert,
     rows_of_calls,
+    rows_of_campaign,
     rows_of_command,
     rows_of_outcome,
     rows_of_rejection,
@@ -158,6 +161,10 @@ def _alert(event: Event) -> Rows | None:
     return rows_of_alert(decode(event.value or b"", Alert))
 
 
+def _campaign(event: Event) -> Rows | None:
+    return rows_of_campaign(decode(event.value, Campaign)) if event.value else None
+
+
 def _rule(event: Event) -> Rows | None:
     rule = decode(event.value, BlockRule) if event.value else None
     headers = {name: value.decode() for name, value in dict(event.headers or {}).items()}
@@ -184,6 +191,7 @@ def _event_time(event: Event) -> int:
 
 _LOW_RATE: dict[str, Callable[[Any], Rows | None]] = {
     "alerts": _alert,
+    "campaigns": _campaign,
     "block-rules": _rule,
     "calls.rejected": _rejection,
     "commands": _command,

@@ -19,6 +19,7 @@ from detectors.calls import (
     Role,
     Tristate,
 )
+from detectors.campaigns import Campaign
 from streams.store.ports import Rows
 from streams.wire.records import BlockRule, Command, CommandOutcome, Rejection, RuleChange, Summary
 
@@ -26,6 +27,7 @@ __all__ = [
     "Rows",
     "rows_of_alert",
     "rows_of_calls",
+    "rows_of_campaign",
     "rows_of_command",
     "rows_of_outcome",
     "rows_of_rejection",
@@ -73,7 +75,42 @@ def rows_of_alert(alert: Alert) -> Rows:
             "findings.score": [item.score for item in alert.findings],
             "findings.message": [item.message for item in alert.findings],
             "findings.withheld": [item.withheld for item in alert.findings],
+            "entries.trunk": [item.trunk for item in alert.entries],
+            "entries.network": [item.network for item in alert.entries],
+            "entries.calls": [item.calls for item in alert.entries],
         },
+    )
+
+
+def rows_of_campaign(campaign: Campaign) -> Rows:
+    """One row of ``campaigns``."""
+    return _row(
+        "campaigns",
+        campaign_id=campaign.campaign_id,
+        version=campaign.version,
+        opened_ms=campaign.opened,
+        status=campaign.status,
+        severity=campaign.severity,
+        first_seen_ms=campaign.first_seen,
+        last_seen_ms=campaign.last_seen,
+        calls=campaign.calls,
+        alert_count=campaign.alert_count,
+        **{
+            "alerts.alert_id": [item.alert_id for item in campaign.alerts],
+            "alerts.calls": [item.calls for item in campaign.alerts],
+            "alerts.trunk": [item.trunk for item in campaign.alerts],
+            "alerts.network": [item.network for item in campaign.alerts],
+            "subjects.type": [item.type for item in campaign.subjects],
+            "subjects.value": [item.value for item in campaign.subjects],
+        },
+        detectors=campaign.detectors,
+        kinds=campaign.kinds,
+        entry_trunk=campaign.entry_trunk,
+        operator=campaign.operator,
+        callees=campaign.callees,
+        sample_call_ids=campaign.sample_call_ids,
+        related=campaign.related,
+        story=campaign.story,
     )
 
 

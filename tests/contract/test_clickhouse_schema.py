@@ -25,6 +25,7 @@ from streams.store.schema import (
 from streams.store.step import (
     rows_of_alert,
     rows_of_calls,
+    rows_of_campaign,
     rows_of_rejection,
     rows_of_rule_change,
     rows_of_summary,
@@ -35,11 +36,13 @@ from tests.servers import ClickHouseServer, clickhouse_server
 from tests.stores import (
     BASE,
     CALLER,
+    TRUNK,
     a_rejection,
     a_rule,
     a_summary,
     an_alert,
     calls_frame,
+    campaigns_of,
     embedded,
     on_server,
     sample,
@@ -136,10 +139,23 @@ def test_an_alert_comes_back_as_it_went_in(store: Store) -> None:
 
 
 def test_newest_version_of_an_alert_is_current_in_whatever_order_they_come(store: Store) -> None:
-    for version in (2, 3, 1):
-        store.insert(rows_of_alert(an_alert(version=version, calls=version * 10)))
-    assert store.query("SELECT version, calls FROM alerts_current").rows == [(3, 30)]
+    """Also where another detector has come to lead it."""
+    for version, detector in ((2, "burst"), (3, "sweep"), (1, "burst")):
+        store.insert(rows_of_alert(an_alert(version=version, calls=version * 10, detector=detector)))
+    assert store.query("SELECT version, calls, detector FROM alerts_current").rows == [(3, 30, "sweep")]
+    said = "SELECT findings.detector, findings.withheld, entries.network FROM alerts_current"
+    assert store.query(said).rows == [(["burst"], [1], ["CM"])]
     assert count(store, "alerts") == 3
+
+
+def test_newest_version_of_a_campaign_is_current_in_whatever_order_they_come(store: Store) -> None:
+    other = an_alert(alert_id="b" * 32, first_seen=BASE - 700_000, calls=80)
+    versions = [rows_of_campaign(each) for each in campaigns_of(an_alert(), other)]
+    for rows in reversed(versions):
+        store.insert(rows)
+    sql = "SELECT version, status, calls, alerts.alert_id, entry_trunk, operator FROM campaigns_current"
+    (row,) = store.query(sql).rows
+    assert row == (2, "open", 200, ["a" * 32, "b" * 32], TRUNK, "CM")
 
 
 def test_rules_come_and_go(store: Store) -> None:

@@ -14,6 +14,7 @@ from referencing import Registry, Resource
 
 from config.settings import IngestSettings, Settings
 from detectors.alert import Alert
+from detectors.campaigns import Campaign
 from detectors.plan import NumberingPlan
 from streams.ingest.reasons import Reason
 from streams.ingest.step import Ingest
@@ -36,6 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STRUCTS: dict[str, type[msgspec.Struct]] = {
     "alert": Alert,
     "block-rule": BlockRule,
+    "campaign": Campaign,
     "call-event": CallEvent,
     "candidate": Candidate,
     "command": Command,

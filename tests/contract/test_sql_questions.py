@@ -80,6 +80,17 @@ def who_changed(rows: Rows) -> bool:
     ]
 
 
+def campaigns_now(rows: Rows) -> bool:
+    (row,) = rows
+    return (row["status"], row["severity"], row["entry_trunk"], row["operator"], row["alert_count"]) == (
+        "open",
+        "critical",
+        TRUNK,
+        "CM",
+        2,
+    )
+
+
 SENSIBLE: dict[str, Callable[[Rows], bool]] = {
     "1": going_on,
     "2": why_reported,
@@ -91,6 +102,7 @@ SENSIBLE: dict[str, Callable[[Rows], bool]] = {
     "8": flooded,
     "9": refused,
     "10": who_changed,
+    "11": campaigns_now,
 }
 
 

@@ -90,7 +90,7 @@ class OutcomeSettings(Section):
     )
     abusive_talked: Chance = Field(0.04, description="the same, for more than 20 s")
     dialler_brief: Chance = Field(0.12, description="brief share of a call centre's calls")
-    dialler_talked: Chance = Field(0.38, description="share of them that become talk")
+    dialler_talked: Chance = Field(0.30, description="share of them that become talk")
     announcer_brief: Chance = Field(
         0.55, description="brief share of the calls of a notification service or a courier"
     )
@@ -139,6 +139,9 @@ class BurstSettings(OutcomeSettings):
     )
     fan_out: Share = Field(
         0.6, description="least share of distinct callees; redials of one callee are below"
+    )
+    pace_10m: Positive = Field(
+        60, description="attempts in 10 min at which the pace itself speaks neither for nor against a caller"
     )
     hand_calls: Positive = Field(
         4, description="attempts in 10 s to distinct callees that a hand can make on a mobile telephone"

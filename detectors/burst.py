@@ -6,10 +6,12 @@ test (Wald 1945) over the calls of the last ten minutes that are not young (``de
 unanswered, brief (answered for at most 20 s) or became talk; each adds the logarithm of its likelihood under
 abuse against that of an ordinary heavy caller. There are two of these, and the one that explains the calls
 better counts: a *dialler* (a call centre: few answer, but those talk) and an *announcer* (a notification, a
-courier: many answer, shortly). A pending call counts as talk. Two things raise the log-odds:
+courier: many answer, shortly). A pending call counts as talk. The *pace* is added, since slow callers are
+many and ordinary and fast ones few: 1.5 times the logarithm of the rate against ``pace_10m``, -3 to 2. Two
+things raise the log-odds:
 
 - *misdialled*: calls to numbers that do not exist, which people and well-kept lists seldom dial, at most 5;
-- *hand*: a mobile number that tries more callees in 10 s than a hand can dial, at most 6: never enough alone.
+- *hand*: a mobile number that tries more callees in 10 s than a hand can dial, at most 3.
 
 Two lower them:
 
@@ -18,7 +20,8 @@ Two lower them:
 - *reciprocity*: the share of calls to this number among all its calls of the day, above 5 %, at most 6.
 
 From the log of ``notable_odds`` the alert is medium, with no proposal; from that of ``odds`` high, with the
-number as the proposal. Where the network loses at least half of the calls (an outage), nothing is said.
+number as the proposal, if outcome and misdialled calls are 2 of it: how fast somebody dials never suffices.
+Where the network loses at least half of the calls (an outage), nothing is said.
 
 The second pattern is the prefix probe of toll-fraud scanners: one caller tries the same subscriber number
 (its last nine digits) behind several dialling prefixes within ten minutes, and none is answered. The state
@@ -66,6 +69,7 @@ FEATURES = (
     Feature("calls_day", "calls", "attempts of the last day", 10),
     Feature("outcome", "log-odds", "for abuse, of the outcomes", 0),
     Feature("misdialled", "log-odds", "for abuse, of calls to numbers that do not exist, at least 0", 0),
+    Feature("pace", "log-odds", "for abuse, of the rate, -3 to 2", -3),
     Feature("hand", "log-odds", "for abuse, of dialling faster than a hand does, at least 0", 0),
     Feature("habit", "log-odds", "for abuse, of the day, at most 0", 0),
     Feature("reciprocity", "log-odds", "for abuse, of being called, at most 0", 0),
@@ -92,10 +96,15 @@ users 48 % (research on labelled Chinese call records)."""
 CRITICAL_RATE = 10.0
 """Times the gate from which a certain burst is critical."""
 MISDIALLED_LIMIT = 5.0
+LEAST_DIRECT = 2.0
 LIGHT_CALLS = 8
 """Calls of a number within ten minutes up to which they count for its block."""
-HAND_LIMIT = 6.0
-HAND_SLOPE = 2.0
+PACE_SLOPE = 1.5
+PACE_LEAST, PACE_MOST = -3.0, 2.0
+MINUTE_SHARE = 0.25
+"""Of the ten minutes' pace, what one minute must hold to be as fast: calls come in bunches."""
+HAND_LIMIT = 3.0
+HAND_SLOPE = 1.0
 """Log-odds that each attempt beyond the hand's adds."""
 MOBILE = int(NumberKind.MOBILE)
 PROBE_SECONDS = 600
@@ -116,6 +125,7 @@ class BurstParameters(NamedTuple):
     """Log-odds that a call to a number which does not exist adds."""
     valid: float
     """Log-odds that any other call adds; below 0."""
+    pace_10m: float
     hand_calls: float
     notable: float
     threshold: float
@@ -136,6 +146,7 @@ def parameters_of(settings: BurstSettings) -> BurstParameters:
         announcer=weights(abusive, (settings.announcer_brief, settings.announcer_talked)),
         invalid=math.log(ai / oi),
         valid=math.log((1 - ai) / (1 - oi)),
+        pace_10m=float(settings.pace_10m),
         hand_calls=float(settings.hand_calls),
         notable=math.log(settings.notable_odds),
         threshold=math.log(settings.odds),
@@ -178,17 +189,19 @@ def look(row: Any, inbound: Any, kind: Any, p: Any, f: Any) -> Any:
     share = inbound / max(inbound + day, 1.0)
     reciprocity = min(max((FRAUD_IN_SHARE - share) * RECIPROCITY_SLOPE, RECIPROCITY_LIMIT), 0.0)
     misdialled = misdialled_odds(np.float64(total(row.marked)), calls, p)
+    pace = math.log(max(calls / p.pace_10m, calls_1m / (MINUTE_SHARE * p.pace_10m)))
+    pace = min(max(pace * PACE_SLOPE, PACE_LEAST), PACE_MOST)
     hand = 0.0
     if kind == MOBILE:
         hand = min(max((calls_10s - p.hand_calls) * HAND_SLOPE, 0.0), HAND_LIMIT)
-    odds = outcome + misdialled + hand + habit + reciprocity
+    odds = outcome + misdialled + pace + hand + habit + reciprocity
     if odds < p.notable:
         return NOTHING
     f[:] = 0.0
     f[0], f[1], f[2], f[3] = calls_10s, calls_1m, calls, callees
     f[4], f[5], f[6], f[7], f[8], f[9] = unanswered, brief, talked, pending, inbound, day
-    f[10], f[11], f[12], f[13], f[14] = outcome, misdialled, hand, habit, reciprocity
-    if odds < p.threshold:
+    f[10], f[11], f[12], f[13], f[14], f[15] = outcome, misdialled, pace, hand, habit, reciprocity
+    if odds < p.threshold or outcome + misdialled < LEAST_DIRECT:
         return MEDIUM
     if rate >= CRITICAL_RATE and odds >= 2.0 * p.threshold:
         return CRITICAL
@@ -260,13 +273,15 @@ def look_reference(counts: Counts, inbound: int, kind: int, p: BurstParameters) 
     share = inbound / max(inbound + day, 1)
     reciprocity = sorted((RECIPROCITY_LIMIT, (FRAUD_IN_SHARE - share) * RECIPROCITY_SLOPE, 0.0))[1]
     misdialled = misdialled_reference(counts, calls, p)
+    speed = max(calls / p.pace_10m, calls_1m / (MINUTE_SHARE * p.pace_10m))
+    pace = sorted((PACE_LEAST, PACE_SLOPE * math.log(speed), PACE_MOST))[1]
     hand = sorted((0.0, (calls_10s - p.hand_calls) * HAND_SLOPE, HAND_LIMIT))[1] if kind == MOBILE else 0.0
-    odds = outcome + misdialled + hand + habit + reciprocity
+    odds = outcome + misdialled + pace + hand + habit + reciprocity
     if odds < p.notable:
         return NOTHING, []
     features = [calls_10s, calls_1m, calls, callees, unanswered, brief, talked, pending, inbound, day]
-    features += [outcome, misdialled, hand, habit, reciprocity]
-    if odds < p.threshold:
+    features += [outcome, misdialled, pace, hand, habit, reciprocity]
+    if odds < p.threshold or outcome + misdialled < LEAST_DIRECT:
         return MEDIUM, features
     certain = max(gates) >= CRITICAL_RATE and odds >= 2 * p.threshold
     return CRITICAL if certain else HIGH, features
@@ -352,7 +367,7 @@ class Burst:
             fan_out = max(fan_out, p.fan_out)
         return weighed(
             [
-                (rate[1], f[rate[1]], rate[2], min(math.log2(1 + rate[0]), 4.0)),
+                (rate[1], f[rate[1]], rate[2], max(f["pace"], 0.5)),
                 ("fan_out", fan_out, 0.5, 2 * fan_out),
                 ("talked_share", f["talked"] / max(_ends(f), 1.0), 0.45, f["outcome"]),
                 ("misdialled", f["misdialled"], 0, f["misdialled"]),
@@ -367,7 +382,7 @@ def _ends(f: dict[str, float]) -> float:
 
 
 def _score(f: dict[str, float]) -> float:
-    odds = f["outcome"] + f["misdialled"] + f["hand"] + f["habit"] + f["reciprocity"]
+    odds = sum(f[name] for name in ("outcome", "misdialled", "pace", "hand", "habit", "reciprocity"))
     return round(1 / (1 + math.exp(-min(odds, 30.0))), 4)
 
 

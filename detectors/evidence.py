@@ -44,7 +44,7 @@ DESCRIBE_MS = 5_000
 """A signal that changes nothing else is described anew, with its proposals, so often."""
 RETELL_MS = 120_000
 """A proposal that other ones have crowded out counts as news again after this."""
-MOST_PROPOSALS = 16
+MOST_PROPOSALS = 64
 MOST_UNTOLD = MOST_PROPOSALS // 2
 """Proposals that wait to be told; so many are told at once, before newer ones crowd them out."""
 MOST_TOLD = 256

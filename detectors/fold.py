@@ -345,7 +345,8 @@ def _light_call(
     level = rotation.look(block, row, inbound, s.arrivals, p.rotation, f)
     if level == NOTHING:
         return
-    if speak(out, s.spoken, np.int64(ROTATION), key, key, i, time, attempt, np.int64(f[2]), level):
+    rationed = number if rotation.is_proposed_alone(f, p.rotation) else key
+    if speak(out, s.spoken, np.int64(ROTATION), rationed, key, i, time, attempt, np.int64(f[2]), level):
         out.signals[out.used[0] - 1].trunk = block.trunk
 
 

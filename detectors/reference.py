@@ -315,7 +315,9 @@ class Reference:
                 share = self._share_of_newcomers()
                 level, f = rotation.look_reference(counts, own, inbound, share, p.rotation)
                 if level != NOTHING:
-                    self._speak(ROTATION, block, block, index, time, attempt, int(f[2]), level, f)
+                    alone = rotation.is_proposed_alone_reference(f, p.rotation)
+                    rationed = number if alone else block
+                    self._speak(ROTATION, rationed, block, index, time, attempt, int(f[2]), level, f)
         if p.unallocated.on and attempt and status in (1, 2, 3):
             level, f = unallocated.look_reference(own, counts, p.unallocated)
             if level != NOTHING:

@@ -89,6 +89,7 @@ class RotationParameters(NamedTuple):
     calls: float
     numbers: float
     fan_out: float
+    number_calls: float
     dialler: Weights
     announcer: Weights
     invalid: float
@@ -104,6 +105,7 @@ def parameters_of(settings: RotationSettings) -> RotationParameters:
         calls=float(settings.calls),
         numbers=float(settings.numbers),
         fan_out=settings.fan_out,
+        number_calls=float(settings.number_calls),
         dialler=weights(abusive, (settings.dialler_brief, settings.dialler_talked)),
         announcer=weights(abusive, (settings.announcer_brief, settings.announcer_talked)),
         invalid=math.log(settings.abusive_invalid / settings.ordinary_invalid),
@@ -224,6 +226,16 @@ def look(block: Any, row: Any, inbound: Any, arrivals: Any, p: Any, f: Any) -> A
     if odds < p.threshold:
         return MEDIUM
     return CRITICAL if odds >= 2.0 * p.threshold else HIGH
+
+
+@inlined
+def is_proposed_alone(f: Any, p: Any) -> Any:
+    """Whether the features are of a block with ordinary users, and of a number in it that is proposed."""
+    return f[15] > 0.0 and f[16] >= p.number_calls and f[17] == 0.0
+
+
+def is_proposed_alone_reference(f: list[float], p: RotationParameters) -> bool:
+    return f[15] > 0 and f[16] >= p.number_calls and f[17] == 0
 
 
 def _ordinary_reference(block: Counts, low: int, high: int) -> int:

@@ -1,0 +1,116 @@
+"""What detection reaches today on a small suite. Whoever makes it better raises the numbers here; nobody
+lowers them. The targets of the whole suite are in `streams.evaluate.targets`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+
+from config.loading import load_settings
+from detectors.plan import NumberingPlan
+from streams.evaluate.figures import Evaluation, evaluation
+from streams.evaluate.outcome import Judgement
+from streams.evaluate.run import judge_scenario
+from streams.evaluate.targets import QUIET_TARGETS
+from streams.simulate import KINDS, Scenario
+from tests.scenarios.small import SEEDS, attacked, quiet
+
+
+class Floor(NamedTuple):
+    """Shares, of all sizes together."""
+
+    found: float
+    blocked: float
+
+
+FLOORS = {
+    "behaviour": Floor(1.0, 0.80),
+    "burst": Floor(1.0, 0.80),
+    "clone": Floor(0.0, 0.0),
+    "flood": Floor(0.60, 0.70),
+    "foreign_gateway": Floor(0.30, 0.0),
+    "misrouted": Floor(0.50, 0.0),
+    "neighbour": Floor(0.0, 0.0),
+    "policy": Floor(0.60, 0.0),
+    "profile": Floor(0.0, 0.0),
+    "rotation": Floor(0.50, 0.40),
+    "sweep": Floor(1.0, 0.80),
+    "unallocated": Floor(1.0, 0.90),
+    "wangiri": Floor(0.80, 0.70),
+}
+FOUND, BLOCKED = 0.55, 0.40
+LEAST_PRECISION = 0.9999
+"""The target itself: never lower."""
+MEDIAN_CALLS_TO_RULE = 25
+MEAN_ALERTS = 4.0
+STRAY_MEDIUM_PER_TEN_THOUSAND = 1.0
+
+
+def _judged(scenario: Scenario) -> Judgement:
+    settings = load_settings(overrides={"respond.mode": "enforce"})
+    return judge_scenario(scenario, settings, NumberingPlan.load(settings.numbering))
+
+
+@pytest.fixture(scope="module")
+def judgements() -> list[Judgement]:
+    return [_judged(attacked(seed)) for seed in SEEDS]
+
+
+@pytest.fixture(scope="module")
+def whole(judgements: list[Judgement]) -> Evaluation:
+    return evaluation(judgements)
+
+
+def test_every_kind_of_campaign_is_there_in_every_size(whole: Evaluation) -> None:
+    assert {figures.kind for figures in whole.kinds} == set(KINDS) == set(FLOORS)
+    assert {figures.campaigns for figures in whole.kinds_and_sizes} == {len(SEEDS)}
+
+
+def test_who_is_blocked_is_malicious(whole: Evaluation, judgements: list[Judgement]) -> None:
+    precision = whole.overall.precision
+    assert precision is not None
+    assert precision >= LEAST_PRECISION, [wrong for judged in judgements for wrong in judged.wrong][:10]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_campaigns_are_found_and_their_calls_blocked(kind: str, whole: Evaluation) -> None:
+    [figures] = [each for each in whole.kinds if each.kind == kind]
+    assert figures.found_share is not None
+    assert figures.blocked_share is not None
+    assert figures.found_share >= FLOORS[kind].found
+    assert figures.blocked_share >= FLOORS[kind].blocked
+
+
+def test_over_all_kinds(whole: Evaluation) -> None:
+    overall = whole.overall
+    assert overall.found_share is not None
+    assert overall.blocked_share is not None
+    assert overall.found_share >= FOUND
+    assert overall.blocked_share >= BLOCKED
+
+
+def test_rules_come_soon(whole: Evaluation) -> None:
+    calls = whole.overall.to_rule.calls_median
+    assert calls is not None
+    assert calls <= MEDIAN_CALLS_TO_RULE
+
+
+def test_a_campaign_is_told_in_few_alerts(whole: Evaluation) -> None:
+    alerts = whole.overall.alerts_mean
+    assert alerts is not None
+    assert alerts <= MEAN_ALERTS
+
+
+def test_few_alerts_are_about_nothing(whole: Evaluation) -> None:
+    stray = whole.stray.medium_per_ten_thousand_calls
+    assert stray is not None
+    assert stray <= STRAY_MEDIUM_PER_TEN_THOUSAND
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_where_nobody_attacks_nobody_is_blocked(seed: int) -> None:
+    judgement = _judged(quiet(seed))
+    found = evaluation([judgement])
+    missed = [target.name for target in QUIET_TARGETS if target.met_by(found) is not True]
+    assert not missed, (judgement.wrong[:10], found.stray)

@@ -36,18 +36,24 @@ class Told:
     """All versions of one alert in what they mean for a judgement."""
 
     def __init__(self, alert: Alert) -> None:
-        self.detector = alert.detector
         self.severity: Severity = alert.severity
         self.score = alert.score
         self.found_at: int | None = None
         self.samples: dict[str, None] = {}
+        self.detectors: set[str] = set()
         self.last = alert
         self.add(alert)
+
+    @property
+    def detector(self) -> str:
+        """The one whose finding leads the last version."""
+        return self.last.detector
 
     def add(self, version: Alert) -> None:
         self.severity = max(self.severity, version.severity, key=SEVERITIES.index)
         self.score = max(self.score, version.score)
         self.samples.update(dict.fromkeys(version.sample_call_ids))
+        self.detectors.update((version.detector, *(finding.detector for finding in version.findings)))
         self.last = version
         if self.found_at is None and at_least(version.severity, FOUND_FROM):
             self.found_at = version.last_seen
@@ -169,7 +175,7 @@ class _Bench:
             blocked=len(blocked),
             alerts=len(alerts),
             severity=max((told.severity for told in alerts), key=SEVERITIES.index, default=None),
-            detectors=sorted({told.detector for told in alerts}),
+            detectors=sorted(set().union(*(told.detectors for told in alerts))),
             calls_to_alert=_calls_to(times, found_at),
             seconds_to_alert=_seconds_to(times, found_at),
             calls_to_rule=_calls_to(times, ruled_at),

@@ -25,7 +25,7 @@ class CampaignOutcome(msgspec.Struct, frozen=True):
     severity: Severity | None
     """The highest of its alerts."""
     detectors: list[str]
-    """Of its alerts, sorted."""
+    """That found something in its alerts, sorted."""
     calls_to_alert: int | None
     """Its calls up to the first version of an alert of it that was of FOUND_FROM or above."""
     seconds_to_alert: float | None

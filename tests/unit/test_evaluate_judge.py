@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from config.loading import load_settings
-from detectors.alert import Alert, Match, Severity, Subject, Window
+from detectors.alert import Alert, Match, Severity, Statement, Subject, Window
 from detectors.plan import NumberingPlan
 from streams.evaluate.calls import calls_of
 from streams.evaluate.figures import Delay, Evaluation, Point, evaluation, p90
@@ -300,6 +300,18 @@ def test_the_earliest_of_several_alerts_counts(traffic: Traffic) -> None:
     attack(traffic)
     outcome = only(traffic.judged([told(8, ["c-0"]), told(4, ["c-1"], alert_id="b")]))
     assert (outcome.alerts, outcome.calls_to_alert, outcome.seconds_to_alert) == (2, 5, 4.0)
+
+
+def test_an_alert_has_the_detectors_of_its_findings_and_counts_with_the_last_that_leads(
+    traffic: Traffic,
+) -> None:
+    attack(traffic)
+    said = [Statement(name, name, "high", 0.9, "so") for name in ("sweep", "burst")]
+    judgement = traffic.judged(
+        [told(2, ["c-0"]), replace(told(3, ["c-0"], version=2), detector="sweep", findings=said)]
+    )
+    assert only(judgement).detectors == ["burst", "sweep"]
+    assert [each.detector for each in judgement.detectors] == ["sweep"]
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,7 @@ class Simulation:
     def lists(self) -> Iterator[ListEntry]:
         """What the networks know besides: refusals and consents, ported numbers, companies that call many."""
         yield from self._directory.lists()
+        yield from self._attacks().entries()
 
     def _attacks(self) -> Attacks:
         return Attacks(self._world, self._directory.taken)

@@ -33,6 +33,7 @@ CAUSE = np.array([16, 19, 17, 21, 20, 38, 1, 16, 34])
 SIP_CODE = np.array([200, 480, 486, 603, 480, 500, 404, 487, 503])
 _RELEASED_BY = np.array([0, NETWORK, CALLEE, CALLEE, NETWORK, NETWORK, NETWORK, CALLER, NETWORK])
 """By outcome; who ends an answered call is drawn."""
+_NO_ANSWER, _DECLINED, _GIVEN_UP = int(Outcome.NO_ANSWER), int(Outcome.DECLINED), int(Outcome.GIVEN_UP)
 _LOG_1000 = np.log(1000.0)
 
 
@@ -171,13 +172,10 @@ def settle(random: np.random.Generator, habit: Habit, calls: Calls) -> None:
     talk = np.exp(random.normal(np.log(habit.talk) + _LOG_1000, habit.talk_spread, count))
     by_caller = random.random(count) < habit.caller_hangs_up
     outcome = calls.outcome
-    answered = outcome == Outcome.ANSWERED
-    no_answer = np.asarray(habit.no_answer) * 1000
-    ring = np.select(
-        [answered | (outcome == Outcome.DECLINED), outcome == Outcome.GIVEN_UP, outcome == Outcome.NO_ANSWER],
-        [np.minimum(ring, 59_000), np.minimum(give_up, 59_000), np.broadcast_to(no_answer, count)],
-        0,
-    )
+    answered = outcome == 0
+    rung = np.where(outcome == _NO_ANSWER, np.asarray(habit.no_answer) * 1000.0, 0.0)
+    rung = np.where(outcome == _GIVEN_UP, np.minimum(give_up, 59_000), rung)
+    ring = np.where(answered | (outcome == _DECLINED), np.minimum(ring, 59_000), rung)
     calls.ring = ring.astype(np.int64)
     calls.talk = np.where(answered, np.clip(talk, 400, 7_200_000), 0).astype(np.int64)
     calls.released_by = np.where(answered, np.where(by_caller, CALLER, CALLEE), _RELEASED_BY[outcome])

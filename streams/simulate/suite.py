@@ -7,12 +7,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streams.simulate.scenario import KINDS, MINUTE, MONDAY_MORNING, AttackSpec, Scenario
+from streams.simulate.scenario import AWKWARD, KINDS, MINUTE, MONDAY_MORNING, AttackSpec, Scenario
 
 WARM_UP_MINUTES = 4.0
 """No campaign begins before ordinary traffic has run so long."""
 _MIXED_MINUTES = 60.0
+_AWKWARD_MINUTES = 22.0
+_IN_AWKWARD = 9
+"""Campaigns inside each of the shorter scenarios."""
+_EVENING = (21.45, 22.0)
+"""When one of them begins: late enough that advertising has become a nuisance by itself."""
 _DAY = 24 * 60 * MINUTE
+_EVENING_SORTS = [s for s in AWKWARD if s not in ("call_centre", "notifier", "sorted_dialler", "old_list")]
+"""Those who still call then."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +55,59 @@ class NamedScenario(NamedTuple):
 def suite_scenarios(seed: int) -> list[NamedScenario]:
     """Scenarios that together hold every kind of attack at every size once.
 
-    The same seed gives the same scenarios, another one other habits. About half a million events.
+    A mixed hour, two shorter scenarios in which an awkward sort of legitimate caller dominates, the second of
+    them in the evening, and hours of thin traffic with the slow campaigns. The same seed gives the same
+    scenarios, another one other habits and sorts. About half a million events.
     """
     random = np.random.default_rng([seed, 4])
-    brief = [_spec(random, kind, size) for size in SIZES if size.name != "slow" for kind in KINDS]
+    specs = [_spec(random, kind, size) for size in SIZES if size.name != "slow" for kind in KINDS]
+    evening, day, rest = _shared_out(random, specs)
     mixed = Scenario(
         seed=_seed(seed, 0),
-        start_ms=_start(random, 9, 17),
+        start_ms=_start(random, 9, 16),
         minutes=_MIXED_MINUTES,
-        calls_per_second=round(float(random.uniform(45, 60)), 1),
-        attacks=_spread(random, brief, _MIXED_MINUTES),
+        calls_per_second=round(float(random.uniform(34, 44)), 1),
+        attacks=_spread(random, rest, _MIXED_MINUTES),
     )
-    return [NamedScenario("mixed", mixed), NamedScenario("slow", _slow(random, seed))]
+    sort, other = AWKWARD[seed % len(AWKWARD)], _EVENING_SORTS[(seed + 5) % len(_EVENING_SORTS)]
+    return [
+        NamedScenario("mixed", mixed),
+        NamedScenario(sort, _awkward(random, seed, 1, sort, day, (9.0, 17.0))),
+        NamedScenario(f"{other}, evening", _awkward(random, seed, 2, other, evening, _EVENING)),
+        NamedScenario("slow", _slow(random, seed)),
+    ]
+
+
+def _shared_out(
+    random: np.random.Generator, specs: list[AttackSpec]
+) -> tuple[list[AttackSpec], list[AttackSpec], list[AttackSpec]]:
+    """Campaigns for the evening, which has one of policy, for the day, and for the mixed hour."""
+    order = random.permutation(len(specs)).tolist()
+    short = [i for i in order if specs[i].minutes < _AWKWARD_MINUTES / 2]
+    policy = next(i for i in short if specs[i].kind == "policy")
+    short.remove(policy)
+    evening, day = [policy, *short[: _IN_AWKWARD - 1]], short[_IN_AWKWARD - 1 : 2 * _IN_AWKWARD - 1]
+    taken = {*evening, *day}
+    rest = [i for i in order if i not in taken]
+    return [specs[i] for i in evening], [specs[i] for i in day], [specs[i] for i in rest]
+
+
+def _awkward(
+    random: np.random.Generator,
+    seed: int,
+    index: int,
+    sort: str,
+    specs: list[AttackSpec],
+    hours: tuple[float, float],
+) -> Scenario:
+    return Scenario(
+        seed=_seed(seed, index),
+        start_ms=_start(random, *hours),
+        minutes=_AWKWARD_MINUTES,
+        calls_per_second=round(float(random.uniform(18, 30)), 1),
+        attacks=_spread(random, specs, _AWKWARD_MINUTES),
+        dominant=sort,
+    )
 
 
 def week_scenario(seed: int) -> Scenario:
@@ -82,10 +130,10 @@ def _slow(random: np.random.Generator, seed: int) -> Scenario:
         for kind in KINDS
     ]
     return Scenario(
-        seed=_seed(seed, 1),
-        start_ms=_start(random, 9, 13),
+        seed=_seed(seed, 3),
+        start_ms=_start(random, 8.5, 13),
         minutes=60 * hours,
-        calls_per_second=round(float(random.uniform(1.5, 2.5)), 2),
+        calls_per_second=round(float(random.uniform(1.3, 2.0)), 2),
         attacks=_spread(random, specs, 60 * hours),
     )
 
@@ -110,7 +158,7 @@ def _spread(random: np.random.Generator, specs: list[AttackSpec], minutes: float
     return spread
 
 
-def _start(random: np.random.Generator, earliest: int, latest: int) -> int:
+def _start(random: np.random.Generator, earliest: float, latest: float) -> int:
     """A local hour between the two, on a day of some week; ``MONDAY_MORNING`` is at ten."""
     day, hour = int(random.integers(0, 28)), float(random.uniform(earliest, latest))
     return MONDAY_MORNING + day * _DAY + round((hour - 10) * 60) * MINUTE

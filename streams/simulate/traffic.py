@@ -21,7 +21,7 @@ from streams.simulate.scenario import Campaign, Scenario, SimulatedEvent
 from streams.simulate.world import World
 from streams.wire.records import ListEntry
 
-SHORTEST_SLICE_MS, LONGEST_SLICE_MS = 5_000, 60_000
+SHORTEST_SLICE_MS, LONGEST_SLICE_MS = 5_000, 300_000
 _CALLS_IN_A_SLICE = 2_000
 """Calls are drawn in slices of time that hold about so many of them; memory holds one slice, the calls in
 progress and those that will follow from earlier ones."""

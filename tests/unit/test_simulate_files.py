@@ -57,7 +57,7 @@ def test_the_rest_describes_the_scenario(out: Path) -> None:
     entries = [
         msgspec.json.decode(line, type=ListEntry) for line in (out / "lists.ndjson").read_bytes().splitlines()
     ]
-    assert {entry.list for entry in entries} == {"refusal", "portability"}
+    assert {entry.list for entry in entries} == {"refusal", "consent", "portability", "company"}
     assert len({entry.entry_id for entry in entries}) == len(entries)
 
 

@@ -7,7 +7,8 @@ from itertools import combinations
 
 import pytest
 
-from streams.simulate import KINDS, Scenario, Simulation
+from streams.simulate import KINDS, AttackSpec, Scenario, Simulation
+from streams.simulate.scenario import AWKWARD
 from streams.simulate.suite import SIZES, WARM_UP_MINUTES, suite_scenarios, week_scenario
 
 SEEDS = (1, 2, 17)
@@ -62,3 +63,42 @@ def test_a_week_has_no_attack_in_it() -> None:
     assert week.minutes == 7 * 24 * 60
     assert Simulation(week).campaigns() == []
     assert isinstance(week, Scenario)
+
+
+def test_an_awkward_sort_dominates_some_and_all_take_turns() -> None:
+    dominant = {scenario.dominant for seed in range(len(AWKWARD)) for _, scenario in suite_scenarios(seed)}
+    assert dominant == {"", *AWKWARD}
+
+
+def test_every_seed_has_advertising_outside_its_hours(suite: list[tuple[str, Simulation]]) -> None:
+    (evening,) = (simulation for name, simulation in suite if name.endswith("evening"))
+    local = [
+        (campaign.first_ms // MINUTE + 8 * 60) % (24 * 60) / 60
+        for campaign in evening.campaigns()
+        if campaign.kind == "policy"
+    ]
+    assert min(local) >= 21.4
+    agencies = [entry for entry in evening.lists() if entry.owner.startswith("agency")]
+    assert {entry.category for entry in agencies} == {"marketing"}
+
+
+def test_no_two_campaigns_of_a_kind_are_alike() -> None:
+    attacks = [AttackSpec(kind, 1, calls=60, minutes=1) for kind in KINDS]
+    campaigns = [
+        campaign
+        for seed in range(12)
+        for campaign in Simulation(
+            Scenario(seed=seed, minutes=2, calls_per_second=1, attacks=attacks)
+        ).campaigns()
+    ]
+    for kind in KINDS:
+        mine = [campaign for campaign in campaigns if campaign.kind == kind]
+        assert {campaign.calls for campaign in mine} == {60}
+        assert len({tuple(campaign.trunks) for campaign in mine}) > 4, kind
+        assert len({tuple(campaign.callers) for campaign in mine}) == len(mine), kind
+    for kind in ("burst", "rotation", "wangiri", "foreign_gateway", "flood", "misrouted"):
+        assert len({len(c.callers) for c in campaigns if c.kind == kind}) > 3, kind
+    beginnings = {c.callers[0][:4] for c in campaigns if c.kind in ("burst", "wangiri", "policy")}
+    assert {"+861", "+864"} < beginnings
+    assert any(not b.startswith("+") for b in beginnings), "service numbers"
+    assert any(b.startswith("+") and not b.startswith("+86") for b in beginnings), "foreign numbers"

@@ -16,7 +16,7 @@ from config.settings import Settings
 from detectors.plan import NumberingPlan
 from streams.faults import Usage
 from streams.pipeline import Happened, Pipeline
-from streams.wire.records import ListEntry, RuleChange, SourceRecord, encode
+from streams.wire.records import BlockRule, ListEntry, RuleChange, SourceRecord, decode, encode
 
 ALERTS = "alerts.ndjson"
 CAMPAIGNS = "campaigns.ndjson"
@@ -138,3 +138,12 @@ def _rule_line(change: RuleChange) -> bytes:
     if change.rule is not None:
         return encode(change.rule)
     return orjson.dumps({"rule_id": change.rule_id, "tombstone": True, "at": change.at, "why": change.why})
+
+
+def rule_change_of(line: bytes) -> RuleChange:
+    """A line of ``block-rules.ndjson`` read back. Raises ``msgspec.MsgspecError`` or ``KeyError``."""
+    record = msgspec.json.decode(line)
+    if record.get("tombstone"):
+        return RuleChange(record["rule_id"], None, record["at"], record["why"])
+    rule = decode(line, BlockRule)
+    return RuleChange(rule.rule_id, rule, rule.issued_at)

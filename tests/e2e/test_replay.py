@@ -14,9 +14,9 @@ from streams.evaluate.calls import calls_of
 from streams.evaluate.judge import judge
 from streams.evaluate.labels import Labels
 from streams.importers.events import open_events
-from streams.replay import ALERTS, RULES, SUMMARY, replay
+from streams.replay import ALERTS, RULES, SUMMARY, replay, rule_change_of
 from streams.simulate import Campaign, Scenario, SimulatedEvent, campaigns, traffic
-from streams.wire.records import BlockRule, RuleChange, decode
+from streams.wire.records import decode
 
 OURS = ("burst", "flood", "unallocated")
 
@@ -40,7 +40,7 @@ def test_every_campaign_is_answered_and_nobody_else_is_blocked(
     assert summary["events"] == len(events)
     assert orjson.loads((tmp_path / SUMMARY).read_bytes()) == summary
     alerts = [decode(line, Alert) for line in (tmp_path / ALERTS).read_bytes().splitlines()]
-    changes = [_change(line) for line in (tmp_path / RULES).read_bytes().splitlines()]
+    changes = [rule_change_of(line) for line in (tmp_path / RULES).read_bytes().splitlines()]
     calls = calls_of((each.event for each in events), settings, plan)
     judgement = judge(calls, _labels(events), alerts, changes)
     assert not judgement.wrong
@@ -57,14 +57,6 @@ def _labels(events: list[SimulatedEvent]) -> Labels:
     for each in events:
         labels.add(each.event["call_id"], each.campaign, each.kind)
     return labels
-
-
-def _change(line: bytes) -> RuleChange:
-    record = orjson.loads(line)
-    if record.get("tombstone"):
-        return RuleChange(record["rule_id"], None, record["at"], record["why"])
-    rule = decode(line, BlockRule)
-    return RuleChange(rule.rule_id, rule, rule.issued_at)
 
 
 def _detected(campaign: Campaign, alerts: list[Alert]) -> bool:

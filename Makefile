@@ -32,7 +32,7 @@ servers: ## real Kafka and ClickHouse for the tests
 bench: $(INSTALLED) ## every measurement in bench/, results in bench/results
 	@$(BIN)/python -m bench $(ARGS)
 
-generate: $(INSTALLED) ## the files made from the settings: config/ringfence.yaml, docs/settings.md
+generate: $(INSTALLED) ## what is made from settings and detectors: config/ringfence.yaml, reference pages
 	@$(BIN)/ringfence config reference --write
 
 lock: ## requirements.lock from pyproject.toml; needs uv; ARGS=--upgrade for newer versions

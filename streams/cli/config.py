@@ -10,6 +10,7 @@ import typer
 from config.loading import Loaded, shown, suspects
 from config.reference import allowed, entries, generated, settings_markdown, settings_yaml
 from streams.cli.context import load_with_origins, tell, write_json, write_table
+from streams.cli.pages import detector_pages
 from streams.faults import Usage
 
 app = typer.Typer(help="Settings.", no_args_is_help=True)
@@ -84,7 +85,7 @@ def value_of(loaded: Loaded, name: str) -> object:
 
 
 def write_generated() -> None:
-    for path, text in generated().items():
+    for path, text in (generated() | detector_pages()).items():
         if not path.parent.is_dir():
             raise Usage(f"there is no {path.parent} to write to", "run this in a checkout of the source")
         path.write_text(text, encoding="utf-8")

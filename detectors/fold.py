@@ -13,7 +13,18 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from config.settings import DetectSettings, Settings
-from detectors import burst, candidates, flood, policy, rotation, unallocated
+from detectors import (
+    burst,
+    candidates,
+    flood,
+    foreign_gateway,
+    misrouted,
+    neighbour,
+    policy,
+    rotation,
+    unallocated,
+    ways,
+)
 from detectors.calls import FRAME_SCHEMA, text_hash
 from detectors.duplicates import (
     Counted,
@@ -27,6 +38,7 @@ from detectors.duplicates import (
 from detectors.kernels import inlined, kernel, mix2, pasted
 from detectors.lists import Lists, no_lists
 from detectors.shape import BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, ROTATION, UNALLOCATED
+from detectors.shares import Shares, new_shares
 from detectors.signals import (
     BUSY,
     CONTACT,
@@ -65,9 +77,10 @@ from detectors.windows import (
     total,
     vote_trunk,
 )
+from detectors.wrong_place import new_suspects
 
 SIGNALS = 4_096
-MOST_A_ROW = 4
+MOST_A_ROW = 8
 """Signals one row can raise."""
 CONTACT_COPIES = 64
 SPOKEN = 1 << 15
@@ -145,6 +158,9 @@ class State(NamedTuple):
     arrivals: rotation.Arrivals
     suspects: candidates.Suspects
     suspect_blocks: candidates.Suspects
+    shares: Shares
+    misplaced: npt.NDArray[Any]
+    trunks: npt.NDArray[Any]
     spoken: npt.NDArray[Any]
     newest: npt.NDArray[np.int64]
 
@@ -156,6 +172,9 @@ class Parameters(NamedTuple):
     flood: flood.FloodParameters
     candidates: candidates.CandidatesParameters
     policy: policy.PolicyParameters
+    misrouted: misrouted.MisroutedParameters
+    foreign_gateway: foreign_gateway.ForeignGatewayParameters
+    neighbour: neighbour.NeighbourParameters
     lateness_ms: int
 
 
@@ -172,6 +191,9 @@ def new_state(settings: Settings) -> State:
         arrivals=rotation.new_arrivals(),
         suspects=candidates.new_suspects(settings.candidates.suspects),
         suspect_blocks=candidates.new_suspects(settings.candidates.suspect_blocks),
+        shares=new_shares(detect.learnt_shares),
+        misplaced=new_suspects(detect.misplaced_blocks),
+        trunks=neighbour.new_trunks(detect.watched_trunks),
         spoken=new_spoken(SPOKEN),
         newest=np.zeros(1, np.int64),
     )
@@ -185,6 +207,11 @@ def parameters_of(settings: Settings) -> Parameters:
         flood=flood.parameters_of(settings.detectors.flood),
         candidates=candidates.parameters_of(settings.candidates),
         policy=policy.parameters_of(settings.detectors.policy),
+        misrouted=misrouted.parameters_of(settings.detectors.misrouted),
+        foreign_gateway=foreign_gateway.parameters_of(
+            settings.detectors.foreign_gateway, settings.numbering.home_country
+        ),
+        neighbour=neighbour.parameters_of(settings.detectors.neighbour),
         lateness_ms=settings.detect.lateness_ms,
     )
 
@@ -271,8 +298,10 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any)
         return
     attempt = news & 1
     row = s.callers.rows[touch(s.callers, key, now)]
+    is_new = row.first_seen == 0
     advance(row, time)
     _count(row, c, i, news, c.callee[i])
+    known = row.circle[0] | row.circle[1]
     if attempt:
         acquaint(row, time, c.callee[i])
     considered = p.candidates.on and not _service(status)
@@ -309,6 +338,8 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any)
         note_number(block, time, number)
     if news & 2 and _is_talk(c, i):
         note_ordinary(block, time, number)
+    if status == 0:
+        ways.look(row, block, number, inbound, is_new, known, c, i, news, s, p, lists, out)
     if light:
         _light_call(c, i, news, number, block, row, inbound, s, p, out)
         if considered and not candidate:
@@ -445,7 +476,15 @@ def warm() -> None:
     batch = pa.RecordBatch.from_pylist([empty | {"role": role} for role in (0, 1)], schema=FRAME_SCHEMA)
     settings = Settings.model_construct()
     few = settings.candidates.model_copy(update={"suspects": 8, "suspect_blocks": 8})
-    small = DetectSettings(tracked_numbers=8, tracked_blocks=8, remembered_events=8, watched_callees=8)
+    small = DetectSettings(
+        tracked_numbers=8,
+        tracked_blocks=8,
+        remembered_events=8,
+        watched_callees=8,
+        misplaced_blocks=8,
+        learnt_shares=8,
+        watched_trunks=8,
+    )
     state = new_state(settings.model_copy(update={"detect": small, "candidates": few}))
     columns, output = columns_of(batch), new_output(batch.num_rows)
     fold(columns, 0, state, parameters_of(settings), no_lists(), output)

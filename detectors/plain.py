@@ -61,6 +61,7 @@ class Counts:
         self.known: list[Attempt] = []
         self.callers: list[Attempt] = []
         """Of a block: its numbers that called."""
+        self._right: list[Attempt] = []
         self.talks_to: list[int] = []
         """Of a block: when its numbers were called and talked."""
         self.suspects: list[int] = []
@@ -127,13 +128,38 @@ class Counts:
             for attempt in self.attempts
         )
 
+    def number_bits(self) -> int:
+        """Bits that the block's numbers of the last two hours set."""
+        head = self.newest // 3_600_000
+        return len({mix(a.counterpart) >> 58 for a in self.callers if head - a.time // 3_600_000 < 2})
+
+    def note_right(self, time: int, number: int) -> None:
+        if self.newest // 86_400_000 - time // 86_400_000 < 2:
+            self._right.append(Attempt(time, number))
+
+    def right(self) -> float:
+        """Numbers of the block that came the right way, today or yesterday."""
+        head = self.newest // 86_400_000
+        return estimate(a.counterpart for a in self._right if head - a.time // 86_400_000 < 2)
+
     def knows(self, number: int) -> bool:
-        bits, head = circle(number), self.newest // 86_400_000
+        bits = circle(number)
+        return any(known & bits == bits for known in self._circles().values())
+
+    def circle(self) -> int:
+        """The bits of everybody in the circle."""
+        bits = 0
+        for known in self._circles().values():
+            bits |= known
+        return bits
+
+    def _circles(self) -> dict[int, int]:
+        head = self.newest // 86_400_000
         days: dict[int, int] = defaultdict(int)
         for day, other in ((a.time // 86_400_000, a.counterpart) for a in self.known):
             if head - day < 2:
                 days[day] |= circle(other)
-        return any(known & bits == bits for known in days.values())
+        return days
 
     def outcome_odds(self, aside: int, first: Any, second: Any) -> tuple[float, float, float, float, float]:
         """As ``detectors.windows.outcome_odds``."""

@@ -35,6 +35,14 @@ class PlainLists:
         best = max(companies, key=lambda entry: (not entry.value.endswith("*"), len(entry.value)))
         return best.owner, best.category
 
+    def ported_to(self, number: int, network: str, time: int) -> bool:
+        """Whether the longest value that covers the number says that this network serves it."""
+        ported = self._of("portability", number, time)
+        if not ported:
+            return False
+        best = max(ported, key=lambda entry: (not entry.value.endswith("*"), len(entry.value)))
+        return best.owner.strip() == network
+
     def between(self, callee: int, caller: int, time: int) -> set[str]:
         """What the callee said of this caller: ``refused``, ``consented``, ``consented to all``."""
         company, category = self.company(caller, time)

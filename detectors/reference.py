@@ -10,23 +10,30 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from detectors import burst, flood, policy, rotation, unallocated
+from detectors import burst, flood, foreign_gateway, misrouted, neighbour, policy, rotation, unallocated
+from detectors.calls import text_hash
 from detectors.candidates import Happening, SuspectsReference
 from detectors.fold import Parameters
 from detectors.lists import CATEGORIES
-from detectors.plain import Attempt, Counts, Outcome, mix2
+from detectors.plain import Attempt, Counts, Outcome, circle, mix2
 from detectors.plain_lists import PlainLists
 from detectors.shape import (
     BURST_NUMBER,
     FLOOD,
+    FOREIGN_GATEWAY,
+    FOREIGN_GATEWAY_BLOCK,
     MEDIUM,
+    MISROUTED,
+    NEIGHBOUR,
     NOTHING,
     POLICY,
     PREFIX_PROBE,
     ROTATION,
     UNALLOCATED,
 )
+from detectors.shares import OF_A_BLOCK
 from detectors.signals import BUSY, FAILED, PENDING, TALKED, UNWANTED
+from detectors.wrong_place import PlainShares, PlainSuspect
 
 
 def _is_failure(row: Mapping[str, Any]) -> bool:
@@ -113,6 +120,10 @@ class Reference:
         self.callees: dict[int, Counts] = defaultdict(Counts)
         self.watched: dict[int, list[list[int]]] = defaultdict(list)
         """Callee to its noted attempts: caller, call, outcome, stranger."""
+        self.shares = PlainShares()
+        self.misplaced: dict[tuple[int, int], PlainSuspect] = {}
+        """By block and wrong way."""
+        self.trunks: dict[int, neighbour.PlainTrunk] = {}
         self._events: set[tuple[int, int]] = set()
         self._calls: dict[tuple[int, ...], tuple[set[str], int]] = {}
         self._pairs: dict[tuple[int, ...], tuple[int, str]] = {}
@@ -211,8 +222,10 @@ class Reference:
             return
         attempt, service = "attempt" in news, row["caller_status"] in (4, 5)
         counts = self.callers[key]
+        is_new = counts.newest < 0
         counts.advance(time)
         self._count(counts, row, news, callee)
+        known = counts.circle()
         if attempt:
             counts.known.append(Attempt(time, callee))
         number = max(key, 0)
@@ -239,7 +252,7 @@ class Reference:
         if p.policy.on and attempt and number:
             self._policy(index, row, number, counts)
         if number >= 10_000:
-            self._block(index, row, news, number, counts, inbound)
+            self._block(index, row, news, number, counts, inbound, is_new, known)
             if considered and not candidate and counts.calls(60_000, 10) <= burst.LIGHT_CALLS:
                 block = number // 10_000
                 self.suspects.block(index, block, self.blocks[block], happened, row)
@@ -286,7 +299,15 @@ class Reference:
         self._speak(POLICY, key, caller, index, time, True, suspect.callees if aimed else 1, level, f)
 
     def _block(
-        self, index: int, row: Mapping[str, Any], news: set[str], number: int, own: Counts, inbound: int
+        self,
+        index: int,
+        row: Mapping[str, Any],
+        news: set[str],
+        number: int,
+        own: Counts,
+        inbound: int,
+        is_new: bool,
+        known: int,
     ) -> None:
         p, time, attempt, status = self._p, row["time"], "attempt" in news, row["caller_status"]
         block = number // 10_000
@@ -299,6 +320,8 @@ class Reference:
             counts.callers.append(Attempt(time, number))
         if "outcome" in news and _is_talk(row):
             counts.ordinary.append((time, number))
+        if status == 0:
+            self._way(index, row, news, counts, own, inbound, is_new, known)
         if own.calls(60_000, 10) <= burst.LIGHT_CALLS:
             self._count(counts, row, news, row["callee"])
             unknown = inbound == 0 and own.talks(10_800_000, 8) == 0
@@ -327,6 +350,134 @@ class Reference:
     def _share_of_newcomers(self) -> float:
         recent = [newcomer for slot, newcomer in self._arrivals if self._arrived - slot < 2]
         return (sum(recent) + 1) / (len(recent) + 2)
+
+    def _way(
+        self,
+        index: int,
+        row: Mapping[str, Any],
+        news: set[str],
+        block: Counts,
+        own: Counts,
+        inbound: int,
+        is_new: bool,
+        known: int,
+    ) -> None:
+        learns = "attempt" in news and is_new and block.number_bits() <= OF_A_BLOCK
+        if row["gateway"] == 0:
+            self._from_home(index, row, news, block, learns, known, inbound)
+        else:
+            self._from_abroad(index, row, news, block, learns, known, inbound, own)
+        if self._p.neighbour.on and "attempt" in news and row["trunk"]:
+            self._neighbour(index, row, own, inbound, known)
+
+    def _neighbour(self, index: int, row: Mapping[str, Any], own: Counts, inbound: int, known: int) -> None:
+        p, time, caller, callee = self._p.neighbour, row["time"], row["caller"], row["callee"]
+        trunk = self.trunks.setdefault(row["trunk_hash"], neighbour.PlainTrunk(time))
+        trunk.advance(time, p)
+        trunk.call(time)
+        if not neighbour.resembles_reference(caller, callee):
+            return
+        acquainted = known & circle(callee) == circle(callee)
+        odd = own.calls(10_800_000, 8) <= p.new_calls and inbound == 0 and not acquainted
+        trunk.resembling(time, caller, callee, odd)
+        if not odd:
+            return
+        level, f = trunk.look(callee, p)
+        if level != NOTHING:
+            about = row["trunk_hash"] >> 1
+            self._speak(NEIGHBOUR, about, about, index, time, True, int(f[2] + f[3]), level, f)
+
+    def _from_home(
+        self,
+        index: int,
+        row: Mapping[str, Any],
+        news: set[str],
+        block: Counts,
+        learns: bool,
+        known: int,
+        inbound: int,
+    ) -> None:
+        time, trunk, number, p = row["time"], row["trunk_hash"], row["caller"], self._p.misrouted
+        operator, network = text_hash(row["caller_operator"]), text_hash(row["from_network"])
+        share = -1.0
+        if learns and self._p.foreign_gateway.place.on:
+            foreign_gateway.learn_caller_reference(self.shares, False, False, trunk, time)
+        if p.place.on and row["from_network"] and row["caller_operator"]:
+            if operator != network and self._lists.ported_to(number, row["from_network"], time):
+                share = 0.0
+            else:
+                if learns:
+                    misrouted.learn_way_reference(self.shares, operator, network, trunk, time)
+                share = misrouted.strays_reference(self.shares, operator, network, trunk, time, p)
+        if share <= 0 and "attempt" in news:
+            block.note_right(time, number)
+        suspect = self._noted(row, news, network, known, inbound) if share > 0 else None
+        if suspect is not None:
+            level, f = suspect.weigh(
+                self.shares, network, trunk, time, block.right(), share, misrouted.FEW, False, p.place
+            )
+            if level != NOTHING:
+                about = number // 10_000 if f[0] >= 2 else number
+                self._speak(MISROUTED, about, about, index, time, "attempt" in news, int(f[3]), level, f)
+
+    def _from_abroad(
+        self,
+        index: int,
+        row: Mapping[str, Any],
+        news: set[str],
+        block: Counts,
+        learns: bool,
+        known: int,
+        inbound: int,
+        own: Counts,
+    ) -> None:
+        time, trunk, number, callee = row["time"], row["trunk_hash"], row["caller"], row["callee"]
+        p, way = self._p.foreign_gateway, int(foreign_gateway.GATEWAY)
+        if not p.place.on:
+            return
+        domestic = str(number).startswith(str(p.home))
+        if domestic and not (callee > 0 and str(callee).startswith(str(p.home))):
+            if "attempt" in news:
+                block.note_right(time, number)
+            return
+        confirmed = domestic and row["roaming"] == 1
+        unconfirmed = domestic and row["roaming"] != 1 and row["redirecting"] == 0
+        if learns:
+            foreign_gateway.learn_caller_reference(self.shares, True, unconfirmed, trunk, time)
+        if confirmed and "attempt" in news:
+            self.shares.learn(time, foreign_gateway.CONFIRMED, 0)
+        if not unconfirmed:
+            return
+        share = foreign_gateway.strays_reference(
+            self.shares, row["caller_kind"], row["roaming"], callee, time, p
+        )
+        suspect = self._noted(row, news, way, known, inbound) if share > 0 else None
+        if suspect is None:
+            return
+        if "attempt" in news and suspect.calls == 1:
+            self.shares.learn(time, foreign_gateway.REACHED, callee // 10_000)
+        few = misrouted.FEW if foreign_gateway.flag_in_use_reference(self.shares, time) else p.few
+        at_home = time - suspect.first < foreign_gateway.AT_HOME_MS and own.calls(60_000, 10) > suspect.calls
+        level, f = suspect.weigh(self.shares, way, trunk, time, block.right(), share, few, at_home, p.place)
+        if level != NOTHING:
+            of_block = f[0] >= 2
+            about = number // 10_000 if of_block else number
+            pattern = FOREIGN_GATEWAY_BLOCK if of_block else FOREIGN_GATEWAY
+            self._speak(pattern, about, about, index, time, "attempt" in news, int(f[3]), level, f)
+
+    def _noted(
+        self, row: Mapping[str, Any], news: set[str], way: int, known: int, inbound: int
+    ) -> PlainSuspect | None:
+        key, time, number = (row["caller"] // 10_000, way), row["time"], row["caller"]
+        suspect = self.misplaced.get(key)
+        if "attempt" in news:
+            if suspect is None or time - suspect.seen > 86_400_000:
+                suspect = self.misplaced[key] = PlainSuspect(time)
+            suspect.wrong(time, number, row["trunk_hash"], row["callee"], known, inbound)
+        if suspect is not None and "outcome" in news:
+            talked = row["answered"] == 1 and not 0 <= row["talk_ms"] <= 6_000
+            suspect.end(_is_failure(row), talked)
+        return suspect
 
     def _callee(self, index: int, row: Mapping[str, Any], news: set[str]) -> None:
         p, time, callee = self._p, row["time"], row["callee"]

@@ -8,8 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from detectors import burst, flood, policy, rotation, unallocated
-from detectors.shape import BURST_NUMBER, FLOOD, POLICY, PREFIX_PROBE, ROTATION, UNALLOCATED, Feature
+from detectors import burst, flood, neighbour, policy, rotation, unallocated, wrong_place
+from detectors.shape import (
+    BURST_NUMBER,
+    FLOOD,
+    FOREIGN_GATEWAY,
+    FOREIGN_GATEWAY_BLOCK,
+    MISROUTED,
+    NEIGHBOUR,
+    POLICY,
+    PREFIX_PROBE,
+    ROTATION,
+    UNALLOCATED,
+    Feature,
+)
 
 Features = tuple[Feature, ...]
 
@@ -42,6 +54,12 @@ DETECTORS: tuple[Registered, ...] = (
     Registered("unallocated", {UNALLOCATED: unallocated.FEATURES}, unallocated.EVIDENCE),
     Registered("flood", {FLOOD: flood.FEATURES}, flood.EVIDENCE),
     Registered("policy", {POLICY: policy.FEATURES}, policy.EVIDENCE),
+    Registered("misrouted", {MISROUTED: wrong_place.FEATURES}),
+    Registered(
+        "foreign_gateway",
+        {FOREIGN_GATEWAY: wrong_place.FEATURES, FOREIGN_GATEWAY_BLOCK: wrong_place.FEATURES},
+    ),
+    Registered("neighbour", {NEIGHBOUR: neighbour.FEATURES}),
 )
 
 

@@ -29,6 +29,7 @@ NOTHING, INFO, LOW, MEDIUM, HIGH, CRITICAL = range(6)
 SEVERITY: tuple[Severity, ...] = ("info", "info", "low", "medium", "high", "critical")
 
 BURST_NUMBER, ROTATION, PREFIX_PROBE, UNALLOCATED, FLOOD = range(5)
+MISROUTED, FOREIGN_GATEWAY, FOREIGN_GATEWAY_BLOCK, NEIGHBOUR = 9, 10, 11, 12
 CLONE, POLICY = 13, 14
 """Patterns: what a signal is about."""
 

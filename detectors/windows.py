@@ -102,6 +102,7 @@ BLOCK_ROW = np.dtype(
     [
         ("numbers", np.uint64, (2,)),
         ("ordinary", np.uint64, (4,)),
+        ("right", np.uint64, (2,)),
         ("trunk", np.uint64),
         *_WINDOWS,
         ("trunk_votes", np.uint16),
@@ -114,7 +115,8 @@ BLOCK_ROW = np.dtype(
 """A number block as caller. ``numbers``: bitmap of those that called, this hour and the last; ``trunk`` hash
 of the one that most of its calls came over, by majority vote; ``span``: lowest and highest of those that
 nobody talked with; ``ordinary``: hundreds in which somebody talked, a bit each, today and yesterday;
-``newcomers``: calls by numbers heard of for the first time, two slots of 10 min."""
+``newcomers``: calls by numbers heard of for the first time, two slots of 10 min;
+``right``: bitmap of numbers that came the right way (``detectors.wrong_place``), today and yesterday."""
 
 FULL = np.uint16(65_535)
 _ONE16 = np.uint16(1)
@@ -291,6 +293,7 @@ def advance_block(row: Any, time: Any) -> None:
             row.span[1] = 0
         day = time // DAY
         if day != old // DAY:
+            _clear(row.right, old // DAY, day)
             _forget_ordinary(row, day)
             if day - old // DAY >= 2:
                 _forget_ordinary(row, day + 1)
@@ -343,6 +346,14 @@ def note_ordinary(row: Any, time: Any, number: Any) -> None:
 def count_newcomer(row: Any, time: Any) -> None:
     """A call attempted at ``time`` (ms) by a number of the block that was not heard of before."""
     _count(row.newcomers, time // 600_000, row.newest // 600_000)
+
+
+@inlined
+def note_right(row: Any, time: Any, number: Any) -> None:
+    """Note in a block's row, advanced to ``time`` (ms), that ``number`` came the right way."""
+    day = time // DAY
+    if row.newest // DAY - day < 2:
+        row.right[day % 2] |= bit_of(number)
 
 
 @inlined

@@ -19,13 +19,20 @@ from detectors.candidates import FEATURES
 from detectors.evidence import Alerts
 from detectors.flood import Flood
 from detectors.fold import Columns, aligned, columns_of, fold, new_output, new_state, parameters_of
+from detectors.foreign_gateway import ForeignGateway
 from detectors.lists import ListBook
+from detectors.misrouted import Misrouted
+from detectors.neighbour import Neighbour
 from detectors.policy import Policy
 from detectors.registry import features_by_pattern
 from detectors.rotation import Rotation
 from detectors.shape import (
     BURST_NUMBER,
     FLOOD,
+    FOREIGN_GATEWAY,
+    FOREIGN_GATEWAY_BLOCK,
+    MISROUTED,
+    NEIGHBOUR,
     POLICY,
     PREFIX_PROBE,
     ROTATION,
@@ -67,6 +74,7 @@ class Detect:
         burst = Burst(settings.detectors.burst)
         unallocated = Unallocated(settings.detectors.unallocated, plan)
         flood = Flood(settings.detectors.flood, self._trunks)
+        foreign = ForeignGateway()
         detectors: dict[int, Detector] = {
             BURST_NUMBER: burst,
             ROTATION: Rotation(settings.detectors.rotation, self._trunks),
@@ -74,6 +82,10 @@ class Detect:
             UNALLOCATED: unallocated,
             FLOOD: flood,
             POLICY: Policy(settings.detectors.policy),
+            MISROUTED: Misrouted(),
+            NEIGHBOUR: Neighbour(),
+            FOREIGN_GATEWAY: foreign,
+            FOREIGN_GATEWAY_BLOCK: foreign,
         }
         self._alerts = Alerts(
             detectors, config_hash(settings), settings.detect.open_alerts, settings.evidence

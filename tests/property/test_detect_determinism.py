@@ -54,6 +54,9 @@ def run(
         *state.callees,
         *state.counted,
         *state.watched,
+        *state.shares,
+        state.misplaced,
+        state.trunks,
         state.spoken,
         state.newest,
     ]

@@ -1,0 +1,457 @@
+"""Neighbour spoofing: callers that resemble the callee far above chance.
+
+People answer a number that looks like their own, so spoofers copy the callee's leading digits. A call
+*resembles* where caller and callee share all but their last six digits (five after the country code for a
+Chinese mobile number), *closely* where they share all but the last four: the number block. It is *odd* where
+the caller is also new (hardly called before, called by nobody) and a stranger to the callee. Families and
+companies whose numbers were ported apart resemble, too, but neither are they new to each other for long, nor
+are they many.
+
+Each trunk is judged by the odd calls among its attempts of the last 10 to 20 minutes, and of the last hour.
+With ``m`` of them among ``n`` attempts, where ``b`` is the share that is usual on that trunk (learnt from
+what is older than an hour; before that, what is configured), the log-odds are those of a Poisson likelihood
+ratio with the rate seen against the usual one: ``m ln(m / (n b)) - (m - n b)``; close and other resemblance
+are added.
+
+One call cannot be matched by "resembles its callee", so most campaigns give an alert and no rule. Where the
+targets concentrate, they do give one: a pair of the same prefix for caller and callee on that trunk, the
+narrowest that at least `pair_calls` odd calls of the hour share and no ordinary one; or one callee with the
+prefix of its block as caller.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from config.settings import NeighbourSettings
+from detectors.alert import Evidence, Match, Proposal
+from detectors.kernels import inlined, mix
+from detectors.shape import (
+    HIGH,
+    MEDIUM,
+    NOTHING,
+    Call,
+    Feature,
+    Finding,
+    Signal,
+    proposal,
+    weighed,
+)
+from detectors.subjects import power_of_two, zeros
+from detectors.windows import DAY
+
+FEATURES = (
+    Feature("minutes", "min", "window that says most: up to 20 or 60", 60),
+    Feature("attempts", "calls", "attempts on the trunk in it", 100),
+    Feature("near", "calls", "odd calls in it whose caller is of the callee's block", 0),
+    Feature("alike", "calls", "other odd calls in it whose caller shares all but six digits", 0),
+    Feature("usual_near", "calls", "of the former, usual among so many attempts", 0),
+    Feature("usual_alike", "calls", "of the latter", 0),
+    Feature("odds", "log-odds", "for abuse, of these counts", 0),
+    Feature("callers", "numbers", "distinct callers of the odd calls of the last hour, up to 32", 0),
+    Feature("callees", "numbers", "distinct callees of them", 0),
+    Feature("same_callee", "calls", "odd calls of the last hour to the callee of this one", 0),
+    Feature("pair_digits", "digits", "last digits left open by the narrowest pair of prefixes, 0: none", 0),
+    Feature("pair_calls", "calls", "odd calls of the last hour that this pair covers", 0),
+)
+
+SLOT_MS = 600_000
+SLOTS = 6
+LATELY = 2
+"""Slots of the shorter window."""
+NOTED = 32
+FULL: Any = 65_535
+_WAYS = 4
+NEAR, ALIKE = 10_000, 1_000_000
+LEAST, LEAST_CERTAIN = 3, 2
+"""Odd calls before anything is said; where the odds are those of a rule and they are of several blocks."""
+LEARNT_MOST, LEARNT_FACTOR = 2.0, 4.0
+"""Of one slot of 10 minutes at most so many odd calls, plus so many times the usual, are learnt as usual."""
+
+TRUNK_ROW = np.dtype(
+    [
+        ("key", np.uint64),
+        ("newest", np.int64),
+        ("attempts", np.uint32, (SLOTS,)),
+        ("near", np.uint16, (SLOTS,)),
+        ("alike", np.uint16, (SLOTS,)),
+        ("day", np.int64),
+        ("usual", np.float64, (3,)),
+        ("written", np.int64),
+        ("callers", np.int64, (NOTED,)),
+        ("callees", np.int64, (NOTED,)),
+        ("times", np.int64, (NOTED,)),
+        ("odd", np.uint8, (NOTED,)),
+    ],
+    align=True,
+)
+"""One trunk: ``attempts``, odd ``near`` and ``alike`` calls by slot; ``usual``: attempts, near and alike
+calls older than an hour, halved each ``day``; the latest resembling calls, a ring, and which are ``odd``."""
+
+
+class NeighbourParameters(NamedTuple):
+    on: bool
+    near: float
+    alike: float
+    prior_attempts: float
+    new_calls: int
+    medium: float
+    high: float
+    pair_calls: int
+
+
+def parameters_of(settings: NeighbourSettings) -> NeighbourParameters:
+    return NeighbourParameters(
+        on=settings.mode != "off",
+        near=settings.usual_near,
+        alike=settings.usual_alike,
+        prior_attempts=float(settings.prior_attempts),
+        new_calls=settings.new_calls,
+        medium=math.log(settings.medium_odds),
+        high=math.log(settings.odds),
+        pair_calls=settings.pair_calls,
+    )
+
+
+def new_trunks(trunks: int) -> npt.NDArray[Any]:
+    return zeros(power_of_two(trunks), TRUNK_ROW)
+
+
+@inlined
+def resembles(caller: Any, callee: Any) -> Any:
+    """Whether two numbers (int64) share all but their last six digits, and more than six digits."""
+    return caller // ALIKE == callee // ALIKE and caller >= 10 * ALIKE and caller != callee
+
+
+@inlined
+def _usual(t: Any, kind: Any, prior: Any, p: Any) -> Any:
+    """Share of the attempts of a trunk that is usual."""
+    return (t.usual[kind] + prior * p.prior_attempts) / (t.usual[0] + p.prior_attempts)
+
+
+@inlined
+def _learn_slot(t: Any, k: Any, p: Any) -> None:
+    """Take slot ``k``, which leaves the hour, for usual."""
+    attempts = np.float64(t.attempts[k])
+    near = min(np.float64(t.near[k]), LEARNT_MOST + LEARNT_FACTOR * attempts * _usual(t, 1, p.near, p))
+    alike = min(np.float64(t.alike[k]), LEARNT_MOST + LEARNT_FACTOR * attempts * _usual(t, 2, p.alike, p))
+    t.usual[0] += attempts
+    t.usual[1] += near
+    t.usual[2] += alike
+    t.attempts[k] = 0
+    t.near[k] = 0
+    t.alike[k] = 0
+
+
+@inlined
+def _advance(t: Any, time: Any, p: Any) -> None:
+    if time <= t.newest:
+        return
+    old, new = t.newest // SLOT_MS, time // SLOT_MS
+    for slot in range(old + 1, min(new, old + SLOTS) + 1):
+        _learn_slot(t, slot % SLOTS, p)
+    t.newest = time
+    days = time // DAY - t.day
+    if days > 0:
+        for kind in range(3):
+            t.usual[kind] *= 0.5 ** min(days, 60)
+        t.day += days
+
+
+@inlined
+def trunk_at(trunks: Any, trunk: Any, time: Any, p: Any) -> Any:
+    """Index of ``trunk`` (uint64), advanced to ``time``; the longest silent one of its bucket gives room."""
+    base: Any = np.int64(mix(trunk) & np.uint64(trunks.size // _WAYS - 1)) * _WAYS
+    at: Any = base
+    for k in range(base, base + _WAYS):
+        if trunks[k].key == trunk:
+            _advance(trunks[k], time, p)
+            return k
+        if trunks[k].newest < trunks[at].newest:
+            at = k
+    t = trunks[at]
+    t.key = trunk
+    t.newest = time
+    t.day = time // DAY
+    t.written = 0
+    for k in range(SLOTS):
+        t.attempts[k] = 0
+        t.near[k] = 0
+        t.alike[k] = 0
+    for kind in range(3):
+        t.usual[kind] = 0.0
+    for k in range(NOTED):
+        t.times[k] = 0
+    return at
+
+
+@inlined
+def count_call(t: Any, time: Any) -> None:
+    """One attempt on a trunk at ``time`` (ms)."""
+    if t.newest // SLOT_MS - time // SLOT_MS < SLOTS:
+        t.attempts[time // SLOT_MS % SLOTS] += np.uint32(1)
+
+
+@inlined
+def note_resembling(t: Any, time: Any, caller: Any, callee: Any, odd: Any) -> None:
+    """One attempt whose caller resembles the callee."""
+    k = t.written % NOTED
+    t.written += 1
+    t.callers[k] = caller
+    t.callees[k] = callee
+    t.times[k] = time
+    t.odd[k] = np.uint8(1 if odd else 0)
+    if not odd or t.newest // SLOT_MS - time // SLOT_MS >= SLOTS:
+        return
+    slot = time // SLOT_MS % SLOTS
+    if caller // NEAR == callee // NEAR:
+        t.near[slot] = np.uint16(min(np.int64(t.near[slot]) + 1, FULL))
+    else:
+        t.alike[slot] = np.uint16(min(np.int64(t.alike[slot]) + 1, FULL))
+
+
+@inlined
+def _odds(calls: Any, usual: Any) -> Any:
+    """Log of the Poisson likelihood ratio of ``calls`` at their own rate against the usual one."""
+    if calls <= usual:
+        return 0.0
+    return calls * math.log(calls / usual) - (calls - usual)
+
+
+@inlined
+def _window(t: Any, slots: Any, p: Any, f: Any) -> None:
+    """The window of the last ``slots`` into ``f``, where it says more than what is there."""
+    head = t.newest // SLOT_MS
+    attempts, near, alike = 0.0, 0.0, 0.0
+    for slot in range(head - slots + 1, head + 1):
+        attempts += np.float64(t.attempts[slot % SLOTS])
+        near += np.float64(t.near[slot % SLOTS])
+        alike += np.float64(t.alike[slot % SLOTS])
+    usual_near, usual_alike = attempts * _usual(t, 1, p.near, p), attempts * _usual(t, 2, p.alike, p)
+    odds = _odds(near, usual_near) + _odds(alike, usual_alike)
+    if odds > f[6]:
+        f[0], f[1], f[2], f[3] = np.float64(slots * 10), attempts, near, alike
+        f[4], f[5], f[6] = usual_near, usual_alike, odds
+
+
+@inlined
+def _recent(t: Any, k: Any) -> Any:
+    return t.times[k] > 0 and t.newest - t.times[k] < SLOTS * SLOT_MS
+
+
+@inlined
+def _covered(t: Any, callee: Any, width: Any) -> Any:
+    """Odd calls of the last hour within ``width`` numbers with ``callee``; 0 where an ordinary one is."""
+    count = 0
+    for k in range(NOTED):
+        if (
+            not _recent(t, k)
+            or t.callees[k] // width != callee // width
+            or t.callers[k] // width != callee // width
+        ):
+            continue
+        if t.odd[k] == 0:
+            return 0
+        count += 1
+    return count
+
+
+@inlined
+def _people(t: Any, f: Any) -> Any:
+    """Distinct callers and callees of the odd calls of the hour into ``f``; the callees' blocks, up to 2."""
+    callers, callees, blocks = 0.0, 0.0, 0
+    first_block = np.int64(-1)
+    for k in range(NOTED):
+        if not _recent(t, k) or t.odd[k] == 0:
+            continue
+        new_caller, new_callee = 1.0, 1.0
+        for j in range(k):
+            if _recent(t, j) and t.odd[j] == 1:
+                if t.callers[j] == t.callers[k]:
+                    new_caller = 0.0
+                if t.callees[j] == t.callees[k]:
+                    new_callee = 0.0
+        callers += new_caller
+        callees += new_callee
+        block = t.callees[k] // NEAR
+        if first_block < 0:
+            first_block = block
+            blocks = 1
+        elif block != first_block:
+            blocks = 2
+    f[7], f[8] = callers, callees
+    return blocks
+
+
+@inlined
+def look(t: Any, callee: Any, p: Any, f: Any) -> Any:
+    """Level of a trunk on which an odd call to ``callee`` was just noted; its features into ``f``."""
+    f[:] = 0.0
+    _window(t, LATELY, p, f)
+    _window(t, SLOTS, p, f)
+    calls = f[2] + f[3]
+    if f[6] < p.medium or calls < LEAST_CERTAIN:
+        return NOTHING
+    blocks = _people(t, f)
+    if f[7] < 2.0 or (calls < LEAST and (f[6] < p.high or blocks < 2)):
+        return NOTHING
+    for k in range(NOTED):
+        if _recent(t, k) and t.odd[k] == 1 and t.callees[k] == callee:
+            f[9] += 1.0
+    digits, width = 4.0, NEAR
+    while width <= ALIKE:
+        covered = _covered(t, callee, width)
+        if covered >= p.pair_calls:
+            f[10], f[11] = digits, np.float64(covered)
+            return HIGH if f[6] >= p.high else MEDIUM
+        digits += 1.0
+        width *= 10
+    return MEDIUM
+
+
+class _Noted(NamedTuple):
+    time: int
+    caller: int
+    callee: int
+    odd: bool
+    timely: bool
+    """Not older than an hour when it came."""
+
+
+class PlainTrunk:
+    """`TRUNK_ROW` in plain Python; keeps every call."""
+
+    def __init__(self, time: int) -> None:
+        self.newest, self.day = time, time // DAY
+        self.calls: list[int] = []
+        self.noted: list[_Noted] = []
+        self.usual = [0.0, 0.0, 0.0]
+
+    def advance(self, time: int, p: NeighbourParameters) -> None:
+        if time <= self.newest:
+            return
+        old, new = self.newest // SLOT_MS, time // SLOT_MS
+        for gone in range(old + 1, min(new, old + SLOTS) + 1):
+            counts = self._window(gone - SLOTS, gone - SLOTS)
+            shares = self._shares(p)
+            self.usual[0] += counts[0]
+            for kind in (1, 2):
+                most = LEARNT_MOST + LEARNT_FACTOR * counts[0] * shares[kind]
+                self.usual[kind] += min(counts[kind], most)
+        self.newest = time
+        days = max(time // DAY - self.day, 0)
+        self.usual = [count * 0.5 ** min(days, 60) for count in self.usual]
+        self.day += days
+
+    def call(self, time: int) -> None:
+        if self.newest // SLOT_MS - time // SLOT_MS < SLOTS:
+            self.calls.append(time)
+
+    def resembling(self, time: int, caller: int, callee: int, odd: bool) -> None:
+        timely = self.newest // SLOT_MS - time // SLOT_MS < SLOTS
+        self.noted.append(_Noted(time, caller, callee, odd, timely))
+
+    def _shares(self, p: NeighbourParameters) -> tuple[float, float, float]:
+        near, alike = (
+            (count + prior * p.prior_attempts) / (self.usual[0] + p.prior_attempts)
+            for count, prior in zip(self.usual[1:], (p.near, p.alike), strict=True)
+        )
+        return 1.0, near, alike
+
+    def _window(self, first: int, last: int) -> list[float]:
+        odd = [n for n in self.noted if n.odd and n.timely and first <= n.time // SLOT_MS <= last]
+        near = sum(n.caller // NEAR == n.callee // NEAR for n in odd)
+        return [
+            float(sum(first <= t // SLOT_MS <= last for t in self.calls)),
+            float(near),
+            float(len(odd) - near),
+        ]
+
+    def look(self, callee: int, p: NeighbourParameters) -> tuple[int, list[float]]:
+        head = self.newest // SLOT_MS
+        best = [0.0] * 7
+        for slots in (LATELY, SLOTS):
+            attempts, near, alike = self._window(head - slots + 1, head)
+            _, usual_near, usual_alike = (attempts * share for share in self._shares(p))
+            odds = _odds_reference(near, usual_near) + _odds_reference(alike, usual_alike)
+            if odds > best[6]:
+                best = [slots * 10.0, attempts, near, alike, usual_near, usual_alike, odds]
+        recent = [n for n in self.noted[-NOTED:] if self.newest - n.time < SLOTS * SLOT_MS]
+        odd = [n for n in recent if n.odd]
+        callers, callees = len({n.caller for n in odd}), len({n.callee for n in odd})
+        calls, blocks = best[2] + best[3], len({n.callee // NEAR for n in odd})
+        if best[6] < p.medium or callers < 2 or calls < LEAST_CERTAIN:
+            return NOTHING, []
+        if calls < LEAST and (best[6] < p.high or blocks < 2):
+            return NOTHING, []
+        best += [float(callers), float(callees), float(sum(n.callee == callee for n in odd))]
+        for digits in (4, 5, 6):
+            width = 10**digits
+            covered = [
+                n
+                for n in recent
+                if n.callee // width == callee // width and n.caller // width == callee // width
+            ]
+            if all(n.odd for n in covered) and len(covered) >= p.pair_calls:
+                level = HIGH if best[6] >= p.high else MEDIUM
+                return level, [*best, float(digits), float(len(covered))]
+        return MEDIUM, [*best, 0.0, 0.0]
+
+
+def resembles_reference(caller: int, callee: int) -> bool:
+    return caller != callee and str(caller)[:-6] == str(callee)[:-6] and len(str(caller)) > 7 and callee > 0
+
+
+def _odds_reference(calls: float, usual: float) -> float:
+    return calls * math.log(calls / usual) - (calls - usual) if calls > usual else 0.0
+
+
+class Neighbour:
+    """Turns the signals of `look` into findings."""
+
+    name = "neighbour"
+
+    def describe(self, signal: Signal, call: Call) -> Finding | None:
+        f = signal.features
+        one_callee = f["same_callee"] >= LEAST
+        return Finding(
+            subject_type="callee" if one_callee else "trunk",
+            subject_value=call.callee_spelled if one_callee else call.trunk,
+            kind="neighbour_spoofing",
+            level=signal.level,
+            score=round(1 / (1 + math.exp(-min(f["odds"], 30.0))), 4),
+            evidence=self._evidence(f),
+            message=_sentence(f, call),
+            proposals=[_pair(f, call, one_callee)] if signal.level >= HIGH else [],
+        )
+
+    def _evidence(self, f: dict[str, float]) -> list[Evidence]:
+        return weighed(
+            [
+                ("near", f["near"], f["usual_near"], f["near"] and f["odds"]),
+                ("alike", f["alike"], f["usual_alike"], f["alike"]),
+                ("callers", f["callers"], 1, f["callers"] - 1),
+                ("pair_calls", f["pair_calls"], 0, f["pair_calls"]),
+            ]
+        )
+
+
+def _pair(f: dict[str, float], call: Call, one_callee: bool) -> Proposal:
+    prefix = f"+{call.callee // 10 ** int(f['pair_digits'])}*"
+    callee = f"+{call.callee}" if one_callee else prefix
+    match = Match(caller=prefix, callee=callee, trunk=call.trunk)
+    return proposal(match, f["pair_calls"], f["callers"], 1 if one_callee else f["callees"])
+
+
+def _sentence(f: dict[str, float], call: Call) -> str:
+    usual = f["usual_near"] + f["usual_alike"]
+    return (
+        f"{f['near'] + f['alike']:.0f} of {f['attempts']:.0f} calls on trunk {call.trunk} within "
+        f"{f['minutes']:.0f} minutes came from new numbers that resemble the callee's ({f['near']:.0f} of "
+        f"its own block); {usual:.2f} are usual; {f['callers']:.0f} callers, {f['callees']:.0f} callees, "
+        f"last {call.caller_spelled} to {call.callee_spelled}, from {call.from_network or 'unknown'}."
+    )

@@ -3,7 +3,7 @@
 ``config/calibration.yaml`` has, for each detector, a few points from the log-odds that the detector states
 to those that were observed; both rise. Between two points it is a straight line, beyond the first and the
 last it is flat: nobody is surer than what was seen. A detector without points is believed.
-``python -m bench.calibration`` makes the file.
+``python -m bench.calibration --write`` makes the file.
 """
 
 from __future__ import annotations

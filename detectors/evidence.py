@@ -108,11 +108,11 @@ class _Held(msgspec.Struct):
         self.first_seen = min(self.first_seen, time)
         self.last_seen = max(self.last_seen, time)
 
-    def count(self) -> int:
-        """Detectors that see the same calls are no more calls; how many are new."""
-        before = self.calls
-        self.calls = max(self.member_calls, max((part.calls for part in self.parts.values()), default=0))
-        return self.calls - before
+    def count(self, calls: int) -> int:
+        """Of some detector's ``calls``, or all its numbers', how many no other has counted before."""
+        more = max(calls - self.calls, 0)
+        self.calls += more
+        return more
 
     def name(self, call: Call, calls: int) -> None:
         self.samples = _with(self.samples, [call.call_id], MOST_SAMPLES)
@@ -183,11 +183,11 @@ class Alerts:
             return False
         part.calls += calls
         part.last_seen = time
-        more = held.count()
+        more = held.count(part.calls)
         held.last_seen = time
         if told is not held:
             told.member_calls += more
-            told.count()
+            told.count(told.member_calls)
             told.see(time)
             self._open.move_to_end(told.key)
         self._open.move_to_end(subject)
@@ -210,7 +210,7 @@ class Alerts:
         self._add(held, signal, finding, detector.name, new)
         held.see(signal.time)
         held.name(call, signal.calls)
-        more = held.count()
+        more = held.count(held.parts[signal.pattern].calls)
         agreed = self._judge(held, signal.time)
         told = self._join(held, call, signal, more, new) if held.into else held
         self._bound()
@@ -327,7 +327,7 @@ class Alerts:
         block.level = max(block.level, held.level)
         block.propose([_with_reason(proposal, held) for proposal in held.proposals.values()], signal.time)
         held.proposals = {}
-        block.count()
+        block.count(block.member_calls)
         return block
 
     # --- alerts

@@ -388,6 +388,77 @@ class NeighbourSettings(Section):
         return self
 
 
+class BehaviourSettings(Section):
+    """Outliers among busy callers. Why each figure is what it is: docs/detectors/behaviour.md."""
+
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    min_ends: Positive = Field(6, description="outcomes of the day that must be known to be compared at all")
+    block_ends: Positive = Field(10, description="outcomes that must be known before a rule is proposed")
+    fan_out: Share = Field(
+        0.6, description="least share of distinct callees; redials of one callee are below"
+    )
+    unusual: Chance = Field(
+        0.99, description="quantile of the peers' scores above which a subject stands out"
+    )
+    extreme: Chance = Field(0.9995, description="the same for a low alert by the score alone")
+    abusive_brief: Chance = Field(0.14, description="share of an abuser's calls that last up to 20 s")
+    abusive_talked: Chance = Field(0.10, description="share of an abuser's calls that last longer")
+    silent_brief: Chance = Field(0.04, description="calls up to 20 s, of an abuser with whom nobody talks")
+    silent_talked: Chance = Field(0.02, description="longer ones of the same")
+    ordinary_brief: Chance = Field(0.13, description="calls up to 20 s, of the worst ordinary call centre")
+    ordinary_talked: Chance = Field(0.32, description="longer ones of the same")
+    message_brief: Chance = Field(0.45, description="calls up to 20 s, of a service that reads a message out")
+    message_talked: Chance = Field(0.15, description="longer ones of the same")
+    missed_brief: Chance = Field(
+        0.06, description="calls up to 20 s, of an honest call centre that few answer"
+    )
+    missed_talked: Chance = Field(0.15, description="longer ones of the same")
+    abusive_unwanted: Chance = Field(
+        0.3, description="calls of an abuser that are refused, last up to 6 s or are to no number"
+    )
+    ordinary_unwanted: Chance = Field(0.12, description="the same of the worst ordinary call centre")
+    least_reciprocity: Chance = Field(
+        0.25, description="quantile of the peers' calls received by calls made that counts as usual"
+    )
+    most_reciprocity: Chance = Field(0.1, description="most that may count as usual")
+    suspect_odds: Annotated[float, Field(gt=1)] = Field(
+        50.0, description="odds for abuse at which a subject that stands out is medium"
+    )
+    outcome_odds: Annotated[float, Field(ge=1)] = Field(
+        2.0, description="odds that the outcomes alone must reach before a rule is proposed"
+    )
+    unwanted_odds: Annotated[float, Field(ge=1)] = Field(
+        3.0, description="odds that the unwanted calls alone must reach before a rule is proposed"
+    )
+    odds: Annotated[float, Field(gt=1)] = Field(
+        1_000.0, description="odds of all evidence together at which a rule is proposed"
+    )
+
+
+class ReputationSettings(Section):
+    """A model that people teach. Why each figure is what it is: docs/detectors/reputation.md."""
+
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    kept_vectors: Positive = Field(20_000, description="subjects whose vectors wait for a label")
+    label_hours: Positive = Field(36, description="a label teaches the vectors of so many hours before it")
+    complaints: Positive = Field(
+        3, description="different people that must complain of a number before it counts as malicious"
+    )
+    least_labels: Positive = Field(
+        50, description="labelled subjects of either sort that must be known before anything is said"
+    )
+    threshold: Chance = Field(0.95, description="probability of abuse from which a subject is named")
+    suspect_precision: Chance = Field(
+        0.9, description="precision that the model must have shown at the threshold for medium alerts"
+    )
+    precision: Chance = Field(
+        0.99, description="the same before a rule is proposed; both are lower bounds at 95 % confidence"
+    )
+    proofs: Positive = Field(
+        2_000, description="latest labelled predictions that the precision is taken over"
+    )
+
+
 class DetectorsSettings(Section):
     burst: BurstSettings = BurstSettings()
     rotation: RotationSettings = RotationSettings()
@@ -397,6 +468,8 @@ class DetectorsSettings(Section):
     misrouted: MisroutedSettings = MisroutedSettings()
     foreign_gateway: ForeignGatewaySettings = ForeignGatewaySettings()
     neighbour: NeighbourSettings = NeighbourSettings()
+    behaviour: BehaviourSettings = BehaviourSettings()
+    reputation: ReputationSettings = ReputationSettings()
 
 
 class EvidenceSettings(Section):

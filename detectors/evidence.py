@@ -151,8 +151,11 @@ class Alerts:
         config_hash: str,
         most: int,
         settings: EvidenceSettings | None = None,
+        quiet_ms: int = QUIET_MS,
     ) -> None:
-        """``detectors`` by the pattern of the signals that each describes."""
+        """``detectors`` by the pattern of the signals that each describes; an alert without a signal for
+        ``quiet_ms`` of event time is closed."""
+        self._quiet_ms = quiet_ms
         self._detectors = detectors
         self._config_hash = config_hash
         self._most = most
@@ -176,7 +179,7 @@ class Alerts:
         part = None if held is None else held.parts.get(pattern)
         if subject is None or held is None or part is None or not held.is_sampled or level > part.level:
             return False
-        if time - part.described_at >= DESCRIBE_MS or not 0 <= time - held.last_seen <= QUIET_MS:
+        if time - part.described_at >= DESCRIBE_MS or not 0 <= time - held.last_seen <= self._quiet_ms:
             return False
         told = self._open.get(_block_key(held.into)) if held.into else held
         if told is None or time - told.told_at >= RENEW_MS or told.calls + calls >= 2 * told.told_calls:
@@ -224,7 +227,7 @@ class Alerts:
     def _held(self, key: Key, time: int, opened_by: str) -> _Held:
         """The subject's open record, or a new one where it was quiet; now the most recent."""
         held = self._open.get(key)
-        if held is None or time - held.last_seen > QUIET_MS:
+        if held is None or time - held.last_seen > self._quiet_ms:
             held = self._open[key] = _Held(key, opened_by, time // ALIGN_MS * ALIGN_MS, time, time)
         self._open.move_to_end(key)
         return held
@@ -298,7 +301,7 @@ class Alerts:
         if len(lately) + 1 >= self._settings.block_numbers:
             return block
         held = self._open.get(_block_key(block))
-        going_on = held is not None and held.members > 0 and time - held.last_seen <= QUIET_MS
+        going_on = held is not None and held.members > 0 and time - held.last_seen <= self._quiet_ms
         return block if going_on else ""
 
     def _join(self, held: _Held, call: Call, signal: Signal, more: int, new: bool) -> _Held:

@@ -8,8 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from detectors import burst, flood, neighbour, policy, rotation, unallocated, wrong_place
+from detectors import (
+    behaviour,
+    burst,
+    flood,
+    neighbour,
+    policy,
+    reputation,
+    rotation,
+    unallocated,
+    wrong_place,
+)
 from detectors.shape import (
+    BEHAVIOUR,
+    BEHAVIOUR_BLOCK,
     BURST_NUMBER,
     FLOOD,
     FOREIGN_GATEWAY,
@@ -18,6 +30,7 @@ from detectors.shape import (
     NEIGHBOUR,
     POLICY,
     PREFIX_PROBE,
+    REPUTATION,
     ROTATION,
     UNALLOCATED,
     Feature,
@@ -60,6 +73,12 @@ DETECTORS: tuple[Registered, ...] = (
         {FOREIGN_GATEWAY: wrong_place.FEATURES, FOREIGN_GATEWAY_BLOCK: wrong_place.FEATURES},
     ),
     Registered("neighbour", {NEIGHBOUR: neighbour.FEATURES}),
+    Registered(
+        "behaviour",
+        {BEHAVIOUR: behaviour.FEATURES, BEHAVIOUR_BLOCK: behaviour.FEATURES},
+        behaviour.EVIDENCE,
+    ),
+    Registered("reputation", {REPUTATION: reputation.FEATURES}, reputation.EVIDENCE),
 )
 
 

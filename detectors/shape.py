@@ -31,6 +31,7 @@ SEVERITY: tuple[Severity, ...] = ("info", "info", "low", "medium", "high", "crit
 BURST_NUMBER, ROTATION, PREFIX_PROBE, UNALLOCATED, FLOOD = range(5)
 MISROUTED, FOREIGN_GATEWAY, FOREIGN_GATEWAY_BLOCK, NEIGHBOUR = 9, 10, 11, 12
 CLONE, POLICY = 13, 14
+BEHAVIOUR, BEHAVIOUR_BLOCK, REPUTATION = 15, 16, 17
 """Patterns: what a signal is about."""
 
 

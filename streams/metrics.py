@@ -76,6 +76,12 @@ PROFILE_TRUNKS = Declared("ringfence_profile_trunks", "gauge", (), "Trunks whose
 PROFILE_VECTORS = Declared(
     "ringfence_profile_vectors", "gauge", (), "Vectors the live profile models have learnt."
 )
+MODEL_VECTORS = Declared(
+    "ringfence_behaviour_vectors", "gauge", (), "Candidates that `behaviour` has judged."
+)
+LABELS = Declared(
+    "ringfence_reputation_labels", "gauge", ("label",), "Labels that `reputation` has learnt from."
+)
 PROFILE_ROWS = Declared(
     "ringfence_profile_rows_left_out_total",
     "counter",
@@ -112,6 +118,8 @@ DECLARED = (
     REBUILD,
     PROFILE_TRUNKS,
     PROFILE_VECTORS,
+    MODEL_VECTORS,
+    LABELS,
     PROFILE_ROWS,
     LOOP_DELAY,
     READY,
@@ -242,6 +250,12 @@ class Metrics:
             self._follow(PROFILE_ROWS, getattr(profile, reason), reason)
         self._gauges[PROFILE_TRUNKS].set(profile.trunks)
         self._gauges[PROFILE_VECTORS].set(profile.vectors)
+
+    def modelled(self, vectors: int, labels: Mapping[bool, int]) -> None:
+        """Vectors judged, and labels learnt by whether they were malicious, since the state was built."""
+        self._gauges[MODEL_VECTORS].set(vectors)
+        for malicious, name in ((True, "malicious"), (False, "legitimate")):
+            self._gauges[LABELS].labels(name).set(labels.get(malicious, 0))
 
     def lag(self, role: str, records: Mapping[str, int]) -> None:
         """Records behind, by topic."""

@@ -17,9 +17,10 @@ from detectors.campaigns import Campaign, Campaigns
 from detectors.plan import NumberingPlan
 from streams.detect.step import Detect, new_lists
 from streams.ingest.step import Ingest
+from streams.profile.models import Models
 from streams.profile.step import Profile
 from streams.respond.step import Respond
-from streams.wire.records import ListEntry, Rejection, RuleChange, SourceRecord
+from streams.wire.records import Candidate, Command, ListEntry, Rejection, RuleChange, SourceRecord
 
 
 @dataclass
@@ -58,6 +59,7 @@ class Pipeline:
         ]
         self._offsets = [0] * settings.kafka.partitions
         self._profile = Profile(settings)
+        self._models = Models(settings)
         self.respond = Respond(settings, plan)
         self.campaigns = Campaigns(settings.campaigns)
 
@@ -77,17 +79,27 @@ class Pipeline:
             happened.rejected += ingested.rejected
             happened.frames += ingested.frames.values()
             alerts: list[Alert] = []
+            candidates: list[Candidate] = []
             for partition in sorted(ingested.frames):
-                alerts += self._detected(partition, ingested.frames[partition])
+                alerts += self._detected(partition, ingested.frames[partition], candidates)
+            for candidate in sorted(candidates, key=lambda each: (each.time, each.candidate_id)):
+                alerts += self._models.candidate(candidate)
             alerts.sort(key=lambda alert: (alert.last_seen, alert.alert_id, alert.version))
             happened.alerts += alerts
             happened.changes += self._responded(alerts)
             happened.campaigns += self._campaigned(alerts)
         return happened
 
-    def _detected(self, partition: int, batch: pa.RecordBatch) -> list[Alert]:
+    def command(self, command: Command, now: int) -> list[RuleChange]:
+        """A person's command at ``now`` (ms): `respond` carries it out, the models learn from it."""
+        for lesson in self._models.command(command):
+            self._models.learn(lesson)
+        return self.respond.command(command, now)
+
+    def _detected(self, partition: int, batch: pa.RecordBatch, candidates: list[Candidate]) -> list[Alert]:
         detected = self._detect[partition](batch, self._offsets[partition])
         self._offsets[partition] += 1
+        candidates += detected.candidates
         summary = detected.summary
         if summary is None:
             return detected.alerts

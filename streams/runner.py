@@ -68,6 +68,10 @@ class Role:
     linger_s = 0.0
     """Pause after a poll that gave less than a full one, so that outgoing records are of a good size."""
 
+    def lookback(self, topic: str) -> int | None:
+        """How far before the commit its state reaches on ``topic``; None: to the topic's beginning."""
+        return self.lookback_ms
+
     async def restore(self, partitions: set[TopicPartition]) -> None:
         """Read what the role needs besides its input (compacted topics) before any work is opened."""
 
@@ -224,7 +228,7 @@ class Runner(Service):  # type: ignore[misc]
         started = time.monotonic()
         await self.role.restore(partitions)
         replayed = 0
-        for partition in sorted(partitions):
+        for partition in sorted(partitions, key=self._order):
             work = self.role.open(partition)
             if self.role.stateful:
                 replayed += await self._replay(partition, work, generation)
@@ -251,7 +255,7 @@ class Runner(Service):  # type: ignore[misc]
         committed = await self.consumer.committed(partition)
         if not committed:
             return 0
-        lookback = self.role.lookback_ms
+        lookback = self.role.lookback(partition.topic)
 
         def still_ours() -> bool:
             return generation == self._generation

@@ -25,6 +25,7 @@ NAMES = (
     "campaigns",
     "block-rules",
     "commands",
+    "lessons",
     "audit",
     "lists",
 )
@@ -105,6 +106,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         spec("campaigns", kept),
         spec("block-rules", kept),
         spec("commands", years),
+        spec("lessons", years),
         spec("audit", years),
         spec("lists", kept),
     ]

@@ -92,6 +92,7 @@ class Respond:
             "allow": self._allow,
             "disallow": self._disallow,
             "verdict": self._verdict,
+            "complaint": self._complaint,
         }
 
     @property
@@ -459,7 +460,13 @@ class Respond:
         )
 
     def _verdict(self, command: Command) -> _Result:
+        verdict = command.details.get("verdict", "")
+        if verdict not in ("malicious", "legitimate"):
+            return _Result(False, f"details.verdict is {verdict!r}, expected malicious or legitimate.")
         return _Result(True, f"The verdict on {command.id} is noted; rules change by revoke or allow.")
+
+    def _complaint(self, command: Command) -> _Result:
+        return _Result(True, f"The complaint about {command.id} is noted.")
 
 
 def _ends_at(rule: BlockRule) -> int:

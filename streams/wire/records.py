@@ -177,10 +177,25 @@ class Command(msgspec.Struct, frozen=True):
     command_id: str
     who: str
     at: int
-    what: Literal["approve", "reject", "revoke", "revoke_all", "allow", "disallow", "verdict"]
+    what: Literal["approve", "reject", "revoke", "revoke_all", "allow", "disallow", "verdict", "complaint"]
     id: str
     why: str
     details: dict[str, str] = {}
+
+
+class Lesson(msgspec.Struct, frozen=True):
+    """What a label taught `reputation`. The contract of `lessons` (config/schemas/lesson.json)."""
+
+    lesson_id: str
+    at: int
+    """When the label was given, ms."""
+    subject: str
+    malicious: bool
+    vectors: list[dict[str, float]]
+    predicted: list[float]
+    """What the model made of each before the label came; -1 where it knew too little."""
+    command_id: str
+    """The verdict, or the complaint that was one too many."""
 
 
 class ListChange(msgspec.Struct, frozen=True):

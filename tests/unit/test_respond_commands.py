@@ -278,7 +278,7 @@ def test_what_the_settings_allow_no_command_takes_away(tmp_path: Any) -> None:
 
 def test_a_verdict_is_noted_and_changes_no_rule(respond: Respond) -> None:
     issue(respond)
-    assert respond.command(command("verdict", "a", verdict="false_positive"), T0 + 1) == []
+    assert respond.command(command("verdict", "a", verdict="legitimate"), T0 + 1) == []
     assert outcome(respond).ok
 
 

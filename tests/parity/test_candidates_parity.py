@@ -11,6 +11,7 @@ import pytest
 from config.settings import CandidatesSettings, Settings
 from detectors.candidates import FEATURES
 from detectors.fold import columns_of, fold, new_output, new_state, parameters_of
+from detectors.lists import no_lists
 from detectors.reference import Reference
 from tests.folding import ROOMY, with_hashes
 from tests.traffic import START, Row, both_roles, call, dialler, frame, in_time, mixed_events
@@ -33,7 +34,7 @@ def by_kernel(rows: Sequence[Row], settings: Settings, cuts: Sequence[int] = ())
         columns, output = columns_of(frame(rows[begin:end])), new_output(end - begin)
         at = 0
         while at < end - begin:
-            at = fold(columns, at, state, parameters, output)
+            at = fold(columns, at, state, parameters, no_lists(), output)
             for row, key, _, is_block, *features in output.candidates[: output.used[2]].tolist():
                 named = dict(zip((feature.name for feature in FEATURES), features, strict=True))
                 told.append((begin + row, key, is_block, named))

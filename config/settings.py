@@ -22,6 +22,20 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def more_than(section: BaseModel, more: str, less: str) -> None:
+    """Raises ValueError unless the first of two settings is greater."""
+    a, b = getattr(section, more), getattr(section, less)
+    if a <= b:
+        raise ValueError(f"{more} is {a}; expected more than {less} ({b})")
+
+
+def less_than_one(section: BaseModel, first: str, second: str) -> None:
+    """Raises ValueError unless two shares leave room for a third."""
+    a, b = getattr(section, first), getattr(section, second)
+    if a + b >= 1:
+        raise ValueError(f"{first} and {second} are {a} and {b}; expected less than 1 together")
+
+
 class KafkaSettings(Section):
     brokers: str = Field("", description="host:port of Kafka, comma-separated; empty: the embedded broker")
     topic_prefix: str = Field("", description="put before every topic name and consumer group")
@@ -88,6 +102,9 @@ class DetectSettings(Section):
     )
     watched_callees: Positive = Field(
         512, description="callees under many calls whose callers a partition notes, 128 calls each"
+    )
+    trails: Positive = Field(
+        2_048, description="callers, and blocks, of which a partition keeps a trail (272 bytes each at most)"
     )
 
 
@@ -459,6 +476,91 @@ class ReputationSettings(Section):
     )
 
 
+class SweepSettings(Section):
+    """Sequential number sweeps. Why each figure is what it is: docs/detectors/sweep.md."""
+
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    close_step: int = Field(4, ge=1, le=64, description="numbers between neighbours that are close")
+    step: int = Field(16, ge=1, le=256, description="numbers between neighbours that are near")
+    active_calls: int = Field(
+        4, ge=2, description="attempts in 10 min from which a caller is followed without a first neighbour"
+    )
+    least_run: int = Field(8, ge=3, description="distinct neighbouring callees before anything is said")
+    block_numbers: int = Field(2, ge=2, description="numbers of a block that must share a run")
+    min_ends: Positive = Field(3, description="outcomes that must be known before a rule is proposed")
+    abusive_close: Chance = Field(
+        0.5, description="share of a sweep's callees within close_step of an earlier one"
+    )
+    ordinary_close: Chance = Field(
+        0.12, description="the same for the worst ordinary caller, a dense list in order"
+    )
+    abusive_near: Chance = Field(0.25, description="share of a sweep's callees that are near only")
+    ordinary_near: Chance = Field(0.25, description="the same for the worst ordinary caller")
+    abusive_talked: Chance = Field(0.1, description="share of calls answered for over 6 s in a sweep")
+    ordinary_talked: Chance = Field(0.35, description="the same for the worst ordinary caller, a call centre")
+    abusive_invalid: Chance = Field(
+        0.15, description="share of calls to numbers that do not exist, in a sweep"
+    )
+    ordinary_invalid: Chance = Field(0.02, description="the same for an ordinary caller with an old list")
+    outcome_odds: Annotated[float, Field(ge=1)] = Field(
+        8.0, description="odds for abuse that the outcomes alone must give before a rule is proposed"
+    )
+    loose_outcome_odds: Annotated[float, Field(ge=1)] = Field(
+        200.0, description="the same for a run that leaves numbers out, as a dense list in order does"
+    )
+    medium_odds: Annotated[float, Field(gt=1)] = Field(50.0, description="odds at which an alert is medium")
+    odds: Annotated[float, Field(gt=1)] = Field(
+        1_000.0, description="odds for abuse at which an alert is high and a rule is proposed"
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> SweepSettings:
+        if self.step <= self.close_step:
+            raise ValueError(f"step is {self.step}; expected more than close_step ({self.close_step})")
+        more_than(self, "abusive_close", "ordinary_close")
+        more_than(self, "ordinary_talked", "abusive_talked")
+        more_than(self, "abusive_invalid", "ordinary_invalid")
+        less_than_one(self, "abusive_close", "abusive_near")
+        less_than_one(self, "ordinary_close", "ordinary_near")
+        return self
+
+
+class WangiriSettings(Section):
+    """One-ring calls. Why each figure is what it is: docs/detectors/wangiri.md."""
+
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    ring_ms: Positive = Field(5_000, description="ms of ringing up to which a call given up is a ring")
+    least_callees: int = Field(6, ge=3, description="distinct callees rung before anything is said")
+    fan_out: Share = Field(0.5, description="least share of distinct callees among the rings")
+    block_numbers: int = Field(2, ge=2, description="numbers of a block that must take part")
+    fast_rings: Positive = Field(
+        6, description="rings in 20 min that make a caller fast; couriers who ring at the door make 2"
+    )
+    abusive_rings: Chance = Field(0.75, description="share of rings in a wangiri campaign")
+    ordinary_rings: Chance = Field(
+        0.25, description="the same for the worst ordinary caller, who rings once at the door"
+    )
+    abusive_answered: Chance = Field(0.05, description="share of answered calls in a campaign")
+    ordinary_answered: Chance = Field(0.45, description="the same for the worst ordinary caller")
+    medium_odds: Annotated[float, Field(gt=1)] = Field(
+        50.0, description="odds at which an alert about a fast caller is medium; `odds` where it is slow"
+    )
+    odds: Annotated[float, Field(gt=1)] = Field(
+        1_000.0, description="odds for abuse at which an alert is high and a rule is proposed"
+    )
+    slow_odds: Annotated[float, Field(gt=1)] = Field(
+        100_000.0, description="the same for a caller that is not fast"
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> WangiriSettings:
+        more_than(self, "abusive_rings", "ordinary_rings")
+        more_than(self, "ordinary_answered", "abusive_answered")
+        less_than_one(self, "abusive_rings", "abusive_answered")
+        less_than_one(self, "ordinary_rings", "ordinary_answered")
+        return self
+
+
 class DetectorsSettings(Section):
     burst: BurstSettings = BurstSettings()
     rotation: RotationSettings = RotationSettings()
@@ -470,6 +572,8 @@ class DetectorsSettings(Section):
     neighbour: NeighbourSettings = NeighbourSettings()
     behaviour: BehaviourSettings = BehaviourSettings()
     reputation: ReputationSettings = ReputationSettings()
+    sweep: SweepSettings = SweepSettings()
+    wangiri: WangiriSettings = WangiriSettings()
 
 
 class EvidenceSettings(Section):

@@ -22,7 +22,9 @@ from detectors import (
     neighbour,
     policy,
     rotation,
+    sweep,
     unallocated,
+    wangiri,
     ways,
 )
 from detectors.calls import FRAME_SCHEMA, text_hash
@@ -37,7 +39,19 @@ from detectors.duplicates import (
 )
 from detectors.kernels import inlined, kernel, mix2, pasted
 from detectors.lists import Lists, no_lists
-from detectors.shape import BURST_NUMBER, FLOOD, NOTHING, PREFIX_PROBE, ROTATION, UNALLOCATED
+from detectors.shape import (
+    BURST_NUMBER,
+    FLOOD,
+    HIGH,
+    NOTHING,
+    PREFIX_PROBE,
+    ROTATION,
+    SWEEP,
+    SWEEP_BLOCK,
+    UNALLOCATED,
+    WANGIRI,
+    WANGIRI_BLOCK,
+)
 from detectors.shares import Shares, new_shares
 from detectors.signals import (
     BUSY,
@@ -53,19 +67,33 @@ from detectors.signals import (
 )
 from detectors.subjects import Table, find, new_table, touch
 from detectors.sums import group_sums, new_sums
+from detectors.trails import (
+    Trails,
+    copy_parties,
+    new_trails,
+    party_of,
+    party_talked,
+    remember,
+    suspect,
+    suspected,
+    take_part,
+)
 from detectors.windows import (
     BLOCK_ROW,
     BRIEF_TALK_MS,
     CALLEE,
     CALLER,
+    SHORT_TALK_MS,
     acquaint,
     acquainted,
     advance,
     advance_block,
+    advance_rings,
     count_attempt,
     count_failure,
     count_marked,
     count_newcomer,
+    count_one_ring,
     count_outcome,
     count_talk_to_block,
     is_busy,
@@ -80,8 +108,9 @@ from detectors.windows import (
 from detectors.wrong_place import new_suspects
 
 SIGNALS = 4_096
-MOST_A_ROW = 8
-"""Signals one row can raise."""
+MOST_A_ROW = 12
+"""Signals one row can raise, and one that is weighed against them."""
+MOST_CONTACTS_A_ROW = 2
 CONTACT_COPIES = 64
 SPOKEN = 1 << 15
 """Subjects that can be signalling at a time."""
@@ -161,6 +190,10 @@ class State(NamedTuple):
     shares: Shares
     misplaced: npt.NDArray[Any]
     trunks: npt.NDArray[Any]
+    trails: Trails
+    block_trails: Trails
+    ringers: Trails
+    block_ringers: Trails
     spoken: npt.NDArray[Any]
     newest: npt.NDArray[np.int64]
 
@@ -175,6 +208,8 @@ class Parameters(NamedTuple):
     misrouted: misrouted.MisroutedParameters
     foreign_gateway: foreign_gateway.ForeignGatewayParameters
     neighbour: neighbour.NeighbourParameters
+    sweep: sweep.SweepParameters
+    wangiri: wangiri.WangiriParameters
     lateness_ms: int
 
 
@@ -194,6 +229,10 @@ def new_state(settings: Settings) -> State:
         shares=new_shares(detect.learnt_shares),
         misplaced=new_suspects(detect.misplaced_blocks),
         trunks=neighbour.new_trunks(detect.watched_trunks),
+        trails=new_trails(detect.trails, sweep.TRAIL),
+        block_trails=new_trails(detect.trails, sweep.TRAIL),
+        ringers=new_trails(detect.trails, wangiri.RINGER),
+        block_ringers=new_trails(detect.trails, wangiri.RINGER),
         spoken=new_spoken(SPOKEN),
         newest=np.zeros(1, np.int64),
     )
@@ -212,6 +251,8 @@ def parameters_of(settings: Settings) -> Parameters:
             settings.detectors.foreign_gateway, settings.numbering.home_country
         ),
         neighbour=neighbour.parameters_of(settings.detectors.neighbour),
+        sweep=sweep.parameters_of(settings.detectors.sweep),
+        wangiri=wangiri.parameters_of(settings.detectors.wangiri),
         lateness_ms=settings.detect.lateness_ms,
     )
 
@@ -290,19 +331,23 @@ def _service(status: Any) -> Any:
 
 
 @pasted
-def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any) -> None:
-    """A call as its caller's side sees it."""
+def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any) -> Any:
+    """A call as its caller's side sees it; what `_suspects` must know of the caller as it was before: 0 where
+    it has no row, else bit 0, bit 1 whether it knew the callee, from bit 2 on the tail of its last callee."""
     status, time, now = c.caller_status[i], c.time[i], s.newest[0]
     key = caller_key(c.caller[i], status, c.trunks[c.trunk[i]])
     if key == 0:
-        return
+        return np.int64(0)
     attempt = news & 1
     row = s.callers.rows[touch(s.callers, key, now)]
     is_new = row.first_seen == 0
+    advance_rings(row, time)
     advance(row, time)
     _count(row, c, i, news, c.callee[i])
     known = row.circle[0] | row.circle[1]
+    clue = np.int64(1)
     if attempt:
+        clue += np.int64(2) * sweep.knows(row, c.callee[i]) + 4 * sweep.last_tail(row)
         acquaint(row, time, c.callee[i])
     considered = p.candidates.on and not _service(status)
     candidate = considered and candidates.see_caller(key, row, c, i, news, s.suspects, p.candidates, out)
@@ -319,10 +364,11 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any)
         level = burst.look(row, inbound, c.caller_kind[i], p.burst, f)
         if level != NOTHING:
             speak(out, s.spoken, np.int64(BURST_NUMBER), key, key, i, time, attempt, np.int64(f[2]), level)
+    if (p.burst.on or p.sweep.on) and not _service(status):
         if attempt:
             f = out.signals[out.used[0]].features
             level = burst.probe(row, time, c.callee[i], c.callee_tail[i], p.burst, f)
-            if level != NOTHING:
+            if level != NOTHING and p.burst.on:
                 speak(
                     out, s.spoken, np.int64(PREFIX_PROBE), key, key, i, time, attempt, np.int64(f[0]), level
                 )
@@ -331,7 +377,7 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any)
     if p.policy.on and attempt and number:
         policy.attempted(row, number, c, i, s, p.policy, lists, out)
     if block_key == 0:
-        return
+        return clue
     block = s.blocks.rows[touch(s.blocks, block_key, now)]
     advance_block(block, time)
     if attempt:
@@ -353,6 +399,7 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any)
             speak(
                 out, s.spoken, np.int64(UNALLOCATED), rationed, number, i, time, attempt, np.int64(1), level
             )
+    return clue
 
 
 @pasted
@@ -439,6 +486,168 @@ def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
             out.used[1] += 1
 
 
+@pasted
+def _suspects(c: Any, i: Any, news: Any, clue: Any, s: Any, p: Any, out: Any) -> None:
+    """The same call once more, for what is remembered of suspects only."""
+    key = caller_key(c.caller[i], c.caller_status[i], c.trunks[c.trunk[i]])
+    row = s.callers.rows[find(s.callers, key)]
+    light = total(row.attempts) <= burst.LIGHT_CALLS
+    tail, callee = c.callee_tail[i], c.callee[i]
+    if p.sweep.on and sweep.follows(callee, tail, _service(c.callee_status[i])):
+        _sweep(c, i, news, clue, key, row, light, s, p, out)
+    if p.wangiri.on and news & 2 and not is_failure(c.answered[i], c.cause[i], c.sip_code[i]):
+        _wangiri(c, i, key, row, light, s, p, out)
+
+
+@pasted
+def _is_more_than_short(c: Any, i: Any) -> Any:
+    return c.answered[i] == 1 and not 0 <= c.talk_ms[i] <= SHORT_TALK_MS
+
+
+@pasted
+def _tread(trail: Any, c: Any, i: Any, news: Any, clue: Any, p: Any) -> Any:
+    """One row on a trail; 1 where it is part of the run, else 0."""
+    part = np.int64(0)
+    answered, cause, sip_code = c.answered[i], c.cause[i], c.sip_code[i]
+    if news & 1:
+        part = sweep.follow(trail, c.callee_tail[i], clue & 2 != 0, c.time[i], p.sweep)
+    if news & 2:
+        failed = is_failure(answered, cause, sip_code)
+        invalid = is_invalid(answered, cause, sip_code)
+        part |= sweep.conclude(trail, c.callee_tail[i], failed, _is_more_than_short(c, i), invalid)
+    return part
+
+
+@pasted
+def _sweep(
+    c: Any, i: Any, news: Any, clue: Any, key: Any, row: Any, light: Any, s: Any, p: Any, out: Any
+) -> None:
+    time, now, tail, attempt = c.time[i], s.newest[0], c.callee_tail[i], news & 1
+    before = clue >> 2
+    at = suspected(s.trails, key, now)
+    if at < 0 and attempt and (sweep.is_next(tail, before, p.sweep) or total(row.attempts) >= p.sweep.active):
+        at = suspect(s.trails, key, now)
+        if before > 0:
+            remember(s.trails.rows[at], before)
+    own = at >= 0 and _tread(s.trails.rows[at], c, i, news, clue, p) == 1
+    block_key = max(key, 0) // 10_000
+    at_block, shared, level = np.int64(-1), False, NOTHING
+    if block_key:
+        block = s.blocks.rows[find(s.blocks, block_key)]
+        at_block = suspected(s.block_trails, block_key, now)
+        if light and attempt:
+            if at_block < 0 and sweep.next_to_recent(block, tail, p.sweep):
+                at_block = suspect(s.block_trails, block_key, now)
+                for k in range(2, -1, -1):
+                    if block.tails[k] != 0:
+                        remember(s.block_trails.rows[at_block], block.tails[k])
+            sweep.note_recent(block, tail)
+        if at_block >= 0:
+            trail = s.block_trails.rows[at_block]
+            if light or party_of(trail, key) >= 0:
+                shared = _tread(trail, c, i, news, clue, p) == 1
+            if shared and attempt:
+                take_part(trail, key)
+                vote_trunk(trail, c.trunks[c.trunk[i]])
+            if shared and news & 2 and _is_more_than_short(c, i):
+                party_talked(trail, key)
+            if shared:
+                f = out.signals[out.used[0]].features
+                level = sweep.look_block(trail, block, p.sweep, f)
+    if own and level < HIGH:
+        f = out.signals[out.used[0] + 1].features
+        alone = sweep.look(s.trails.rows[at], row, sweep.HABIT_TALK, p.sweep, f)
+        if alone > level:
+            _take_features(out)
+            run = np.int64(f[0])
+            speak(out, s.spoken, np.int64(SWEEP), key, key, i, time, attempt, run, alone)
+            return
+    if level != NOTHING:
+        trail = s.block_trails.rows[at_block]
+        run = np.int64(trail.run)
+        if speak(out, s.spoken, np.int64(SWEEP_BLOCK), block_key, block_key, i, time, attempt, run, level):
+            _name_parties(trail, block_key, time, out)
+
+
+@inlined
+def _take_features(out: Any) -> None:
+    """Copy the features in the slot after the next free one into that."""
+    scratch, free = out.signals[out.used[0] + 1].features, out.signals[out.used[0]].features
+    for k in range(free.size):
+        free[k] = scratch[k]
+
+
+@pasted
+def _name_parties(row: Any, block: Any, time: Any, out: Any) -> None:
+    """Give the last signal the trunk and the parties of a suspected block."""
+    signal = out.signals[out.used[0] - 1]
+    signal.trunk = row.trunk
+    signal.contacts = np.int32(out.used[1])
+    copy_parties(row, block, time, out.contacts[out.used[1]])
+    out.used[1] += 1
+
+
+@pasted
+def _wangiri(c: Any, i: Any, key: Any, row: Any, light: Any, s: Any, p: Any, out: Any) -> None:
+    """An outcome of a call, as one of a caller who may ring once."""
+    time, now, tail = c.time[i], s.newest[0], c.callee_tail[i]
+    attempted = time - _lasted(c, i) if c.type[i] == 1 else time
+    answered = c.answered[i] == 1
+    ring = wangiri.ring_of(answered, c.ring_ms[i], c.released_by[i], c.cause[i], c.sip_code[i], p.wangiri)
+    known = ring != wangiri.NO_RING and wangiri.known_before(row, c.callee[i], attempted)
+    at = suspected(s.ringers, key, now)
+    if ring != wangiri.NO_RING:
+        count_one_ring(row, attempted, ring)
+        if at < 0:
+            at = suspect(s.ringers, key, now)
+    if at >= 0:
+        wangiri.hear(s.ringers.rows[at], tail, ring, answered, known, attempted, p.wangiri)
+    block_key = max(key, 0) // 10_000
+    at_block, level = np.int64(-1), NOTHING
+    if block_key:
+        block = s.blocks.rows[find(s.blocks, block_key)]
+        at_block = suspected(s.block_ringers, block_key, now)
+        if ring != wangiri.NO_RING and light:
+            count_one_ring(block, attempted, ring)
+            if at_block < 0:
+                at_block = suspect(s.block_ringers, block_key, now)
+        if at_block >= 0:
+            ringer = s.block_ringers.rows[at_block]
+            if light or party_of(ringer, key) >= 0:
+                wangiri.hear(ringer, tail, ring, answered, known, attempted, p.wangiri)
+                if ring != wangiri.NO_RING:
+                    take_part(ringer, key)
+                    vote_trunk(ringer, c.trunks[c.trunk[i]])
+                if answered:
+                    party_talked(ringer, key)
+                if party_of(ringer, key) >= 0:
+                    f = out.signals[out.used[0]].features
+                    level = wangiri.look_block(ringer, block, p.wangiri, f)
+    if at >= 0 and level < HIGH:
+        f = out.signals[out.used[0] + 1].features
+        alone = wangiri.look(s.ringers.rows[at], row, wangiri.HABIT_TALK, p.wangiri, f)
+        if alone > level:
+            _take_features(out)
+            calls = np.int64(f[0] + f[2] + f[3])
+            speak(out, s.spoken, np.int64(WANGIRI), key, key, i, time, np.int64(1), calls, alone)
+            return
+    if level != NOTHING:
+        ringer = s.block_ringers.rows[at_block]
+        calls = np.int64(ringer.rings + ringer.answered + ringer.other)
+        one = np.int64(1)
+        if speak(out, s.spoken, np.int64(WANGIRI_BLOCK), block_key, block_key, i, time, one, calls, level):
+            _name_parties(ringer, block_key, time, out)
+
+
+@inlined
+def _is_full(out: Any) -> Any:
+    """Whether there may be no room for another row's signals."""
+    return (
+        out.used[0] > out.signals.size - MOST_A_ROW
+        or out.used[1] > out.contacts.shape[0] - MOST_CONTACTS_A_ROW
+    )
+
+
 @kernel
 def fold(c: Columns, start: int, s: State, p: Parameters, lists: Lists, out: Output) -> int:
     """Fold rows from ``start`` on into ``s``; returns the row to go on from, the number of rows when done.
@@ -447,7 +656,7 @@ def fold(c: Columns, start: int, s: State, p: Parameters, lists: Lists, out: Out
     """
     n = c.time.size
     for i in range(start, n):
-        if out.used[0] > out.signals.size - MOST_A_ROW or out.used[1] >= out.contacts.shape[0]:
+        if _is_full(out):
             return i
         if out.used[2] > out.candidates.size - candidates.MOST_CANDIDATES_A_ROW:
             return i
@@ -461,7 +670,9 @@ def fold(c: Columns, start: int, s: State, p: Parameters, lists: Lists, out: Out
             continue
         out.counted[i] = np.uint8(news)
         if c.role[i] == 0:
-            _caller_row(c, i, news, s, p, lists, out)
+            clue = _caller_row(c, i, news, s, p, lists, out)
+            if clue != 0 and not _service(c.caller_status[i]):
+                _suspects(c, i, news, clue, s, p, out)
         else:
             _callee_row(c, i, news, s, p, out)
     return n
@@ -484,6 +695,7 @@ def warm() -> None:
         misplaced_blocks=8,
         learnt_shares=8,
         watched_trunks=8,
+        trails=8,
     )
     state = new_state(settings.model_copy(update={"detect": small, "candidates": few}))
     columns, output = columns_of(batch), new_output(batch.num_rows)

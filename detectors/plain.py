@@ -72,6 +72,10 @@ class Counts:
         """Of a block: when somebody talked with which number."""
         self.trunks: list[int] = []
         self.probe: tuple[int, int, set[int]] | None = None
+        self.rings: list[int] = []
+        """One-ring calls, each twice; once where that is not sure."""
+        self.tails: list[int] = []
+        """Last nine digits of recent callees, newest first: one of a caller, three of a block."""
 
     @property
     def first_seen(self) -> int:
@@ -161,14 +165,18 @@ class Counts:
                 days[day] |= circle(other)
         return days
 
+    def circle_of(self, number: int, day: int) -> tuple[int, int]:
+        """The bits of ``number`` in a circle, and the circle of ``day`` as far as it is kept."""
+        return circle(number), self._circles()[day]
+
     def outcome_odds(self, aside: int, first: Any, second: Any) -> tuple[float, float, float, float, float]:
         """As ``detectors.windows.outcome_odds``."""
         found = []
         brief = self.answered() - self.talks(60_000, 10)
         for young in (3, 1):
-            attempts = self._matured((a.time for a in self.attempts), young)
-            ends = self._matured((o.time for o in self.outcomes), young)
-            talked = self._matured((o.time for o in self.outcomes if o.talked), young)
+            attempts = self.matured((a.time for a in self.attempts), young)
+            ends = self.matured((o.time for o in self.outcomes), young)
+            talked = self.matured((o.time for o in self.outcomes if o.talked), young)
             unanswered = max(ends - talked - brief, 0)
             pending = max(attempts - ends - aside, 0)
             odds = min(
@@ -178,6 +186,6 @@ class Counts:
             found.append((odds, float(unanswered), float(brief), float(max(talked, 0)), float(pending)))
         return found[1] if found[1][0] > found[0][0] else found[0]
 
-    def _matured(self, times: Iterable[int], young: int) -> int:
+    def matured(self, times: Iterable[int], young: int) -> int:
         kept = list(times)
         return self.window(kept, 60_000, 10) - self.window(kept, 10_000, young)

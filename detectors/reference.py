@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from detectors import burst, flood, foreign_gateway, misrouted, neighbour, policy, rotation, unallocated
 from detectors.calls import text_hash
@@ -17,11 +17,13 @@ from detectors.fold import Parameters
 from detectors.lists import CATEGORIES
 from detectors.plain import Attempt, Counts, Outcome, circle, mix2
 from detectors.plain_lists import PlainLists
+from detectors.plain_trails import FORGET_MS, Ringer, Suspect, Trail, is_familiar
 from detectors.shape import (
     BURST_NUMBER,
     FLOOD,
     FOREIGN_GATEWAY,
     FOREIGN_GATEWAY_BLOCK,
+    HIGH,
     MEDIUM,
     MISROUTED,
     NEIGHBOUR,
@@ -29,7 +31,11 @@ from detectors.shape import (
     POLICY,
     PREFIX_PROBE,
     ROTATION,
+    SWEEP,
+    SWEEP_BLOCK,
     UNALLOCATED,
+    WANGIRI,
+    WANGIRI_BLOCK,
 )
 from detectors.shares import OF_A_BLOCK
 from detectors.signals import BUSY, FAILED, PENDING, TALKED, UNWANTED
@@ -99,6 +105,17 @@ class Said(NamedTuple):
     features: list[float]
 
 
+class _Clue(NamedTuple):
+    """What suspicion must know of a caller as it was before the row."""
+
+    key: int
+    known: bool
+    before: int
+
+
+S = TypeVar("S", bound=Suspect)
+
+
 class Spoken(NamedTuple):
     last: int
     told: int
@@ -124,6 +141,10 @@ class Reference:
         self.misplaced: dict[tuple[int, int], PlainSuspect] = {}
         """By block and wrong way."""
         self.trunks: dict[int, neighbour.PlainTrunk] = {}
+        self.trails: dict[int, Trail] = {}
+        self.block_trails: dict[int, Trail] = {}
+        self.ringers: dict[int, Ringer] = {}
+        self.block_ringers: dict[int, Ringer] = {}
         self._events: set[tuple[int, int]] = set()
         self._calls: dict[tuple[int, ...], tuple[set[str], int]] = {}
         self._pairs: dict[tuple[int, ...], tuple[int, str]] = {}
@@ -226,8 +247,29 @@ class Reference:
         counts.advance(time)
         self._count(counts, row, news, callee)
         known = counts.circle()
+        today = counts.newest // 86_400_000
+        clue = _Clue(key, attempt and is_familiar(counts, callee, range(today - 1, today + 1)), 0)
         if attempt:
+            clue = clue._replace(before=counts.tails[0] if counts.tails else 0)
             counts.known.append(Attempt(time, callee))
+            if (p.burst.on or p.sweep.on) and not service:
+                counts.tails = [row["callee_tail"]]
+        self._ordinary(index, row, news, counts, key, is_new, known)
+        if not service:
+            self._suspects(index, row, news, counts, clue)
+
+    def _ordinary(
+        self,
+        index: int,
+        row: Mapping[str, Any],
+        news: set[str],
+        counts: Counts,
+        key: int,
+        is_new: bool,
+        known: int,
+    ) -> None:
+        p, time, callee = self._p, row["time"], row["callee"]
+        attempt, service = "attempt" in news, row["caller_status"] in (4, 5)
         number = max(key, 0)
         considered = p.candidates.on and not service
         happened = _happened(row, news) if considered else []
@@ -478,6 +520,122 @@ class Reference:
             talked = row["answered"] == 1 and not 0 <= row["talk_ms"] <= 6_000
             suspect.end(_is_failure(row), talked)
         return suspect
+
+    def _suspects(
+        self, index: int, row: Mapping[str, Any], news: set[str], counts: Counts, clue: _Clue
+    ) -> None:
+        p, callee, tail = self._p, row["callee"], row["callee_tail"]
+        light = counts.calls(60_000, 10) <= burst.LIGHT_CALLS
+        long_enough = callee >= 10_000_000 or (callee < 0 and tail >= 1_000_000)
+        if p.sweep.on and row["callee_status"] not in (4, 5) and long_enough and tail > 0:
+            self._sweep(index, row, news, counts, clue, light)
+        if p.wangiri.on and "outcome" in news and not _is_failure(row):
+            self._wangiri(index, row, counts, clue.key, light)
+
+    def _suspected(self, held: dict[int, S], key: int) -> S | None:
+        suspect = held.get(key)
+        if suspect is not None:
+            if self.newest - suspect.touched > FORGET_MS:
+                suspect = held[key] = type(suspect)(self.newest)
+            suspect.touched = self.newest
+        return suspect
+
+    def _sweep(
+        self,
+        index: int,
+        row: Mapping[str, Any],
+        news: set[str],
+        counts: Counts,
+        clue: _Clue,
+        light: bool,
+    ) -> None:
+        p, tail, attempt, key = self._p.sweep, row["callee_tail"], "attempt" in news, clue.key
+        long = row["answered"] == 1 and not 0 <= row["talk_ms"] <= 6_000
+
+        def tread(trail: Trail) -> bool:
+            part = False
+            if attempt:
+                part = trail.follow(tail, clue.known, row["time"], p)
+            if "outcome" in news:
+                part |= trail.conclude(tail, _is_failure(row), long, _is_invalid(row))
+            return part
+
+        trail = self._suspected(self.trails, key)
+        following = 0 < abs(tail - clue.before) <= p.step and clue.before > 0
+        if trail is None and attempt and (following or counts.calls(60_000, 10) >= p.active):
+            trail = self.trails[key] = Trail(self.newest)
+            trail.seed(clue.before)
+        own = trail is not None and tread(trail)
+        level, f, block_key = NOTHING, list[float](), max(key, 0) // 10_000
+        shared = None
+        if block_key:
+            block = self.blocks[block_key]
+            shared = self._suspected(self.block_trails, block_key)
+            if light and attempt:
+                if shared is None and any(0 < abs(tail - t) <= p.step for t in block.tails):
+                    shared = self.block_trails[block_key] = Trail(self.newest)
+                    shared.seed(*reversed(block.tails))
+                if tail not in block.tails:
+                    block.tails = [tail, *block.tails[:2]]
+            if shared is not None and (light or key in shared.parts) and tread(shared):
+                if attempt:
+                    shared.take_part(key, row["trunk_hash"])
+                if "outcome" in news and long:
+                    shared.talked_with(key)
+                level, f = shared.look_block(block, p)
+        if own and level < HIGH and trail is not None:
+            alone, g = trail.look(counts, 0.5, p)
+            if alone > level:
+                self._speak(SWEEP, key, key, index, row["time"], attempt, int(g[0]), alone, g)
+                return
+        if level != NOTHING:
+            self._speak(SWEEP_BLOCK, block_key, block_key, index, row["time"], attempt, int(f[0]), level, f)
+
+    def _wangiri(self, index: int, row: Mapping[str, Any], counts: Counts, key: int, light: bool) -> None:
+        p, tail, answered = self._p.wangiri, row["callee_tail"], row["answered"] == 1
+        time = row["time"]
+        if row["type"] == 1:
+            time -= max(row["ring_ms"], 0) + max(row["talk_ms"], 0)
+        ring = 0
+        if not answered and 0 < row["ring_ms"] <= p.ring_ms:
+            if row["released_by"] == 1:
+                ring = 2
+            elif row["released_by"] == 0:
+                cancelled = row["cause"] == 16 or (row["cause"] < 0 and row["sip_code"] == 487)
+                ring = int(cancelled)
+        yesterday = time // 86_400_000 - 1
+        known = ring > 0 and is_familiar(counts, row["callee"], range(yesterday, yesterday + 1))
+        own = self._suspected(self.ringers, key)
+        if ring:
+            counts.rings += [time] * ring
+            own = own or self.ringers.setdefault(key, Ringer(self.newest))
+        if own is not None:
+            own.hear(tail, ring, answered, known, time, p)
+        level, f, block_key = NOTHING, list[float](), max(key, 0) // 10_000
+        shared = None
+        if block_key:
+            block = self.blocks[block_key]
+            shared = self._suspected(self.block_ringers, block_key)
+            if ring and light:
+                block.rings += [time] * ring
+                shared = shared or self.block_ringers.setdefault(block_key, Ringer(self.newest))
+            if shared is not None and (light or key in shared.parts):
+                shared.hear(tail, ring, answered, known, time, p)
+                if ring:
+                    shared.take_part(key, row["trunk_hash"])
+                if answered:
+                    shared.talked_with(key)
+                if key in shared.parts:
+                    level, f = shared.look_block(block, p)
+        if own is not None and level < HIGH:
+            alone, g = own.look(counts, 0.5, p)
+            if alone > level:
+                calls = int(g[0] + g[2] + g[3])
+                self._speak(WANGIRI, key, key, index, row["time"], True, calls, alone, g)
+                return
+        if level != NOTHING:
+            calls = int(f[0] + f[2] + f[3])
+            self._speak(WANGIRI_BLOCK, block_key, block_key, index, row["time"], True, calls, level, f)
 
     def _callee(self, index: int, row: Mapping[str, Any], news: set[str]) -> None:
         p, time, callee = self._p, row["time"], row["callee"]

@@ -16,7 +16,9 @@ from detectors import (
     policy,
     reputation,
     rotation,
+    sweep,
     unallocated,
+    wangiri,
     wrong_place,
 )
 from detectors.shape import (
@@ -32,7 +34,11 @@ from detectors.shape import (
     PREFIX_PROBE,
     REPUTATION,
     ROTATION,
+    SWEEP,
+    SWEEP_BLOCK,
     UNALLOCATED,
+    WANGIRI,
+    WANGIRI_BLOCK,
     Feature,
 )
 
@@ -79,6 +85,8 @@ DETECTORS: tuple[Registered, ...] = (
         behaviour.EVIDENCE,
     ),
     Registered("reputation", {REPUTATION: reputation.FEATURES}, reputation.EVIDENCE),
+    Registered("sweep", {SWEEP: sweep.FEATURES, SWEEP_BLOCK: sweep.FEATURES}, sweep.EVIDENCE),
+    Registered("wangiri", {WANGIRI: wangiri.FEATURES, WANGIRI_BLOCK: wangiri.FEATURES}, wangiri.EVIDENCE),
 )
 
 

@@ -94,7 +94,8 @@ CALLER = np.dtype(
     align=True,
 )
 """A calling number. ``probe``: the prefix probe of ``detectors.burst``; ``network`` hash of the network that
-sent most of its calls, by majority vote; ``one_ring`` calls given up after a ring, two slots of 10 min."""
+sent most of its calls, by majority vote; ``one_ring`` calls given up after a ring, two slots of 10 min, in
+halves: one that only seems so counts one half."""
 
 CALLEE = np.dtype(_WINDOWS, align=True)
 
@@ -109,6 +110,7 @@ BLOCK_ROW = np.dtype(
         ("span", np.uint16, (2,)),
         ("newcomers", np.uint16, (2,)),
         ("one_ring", np.uint16, (2,)),
+        ("tails", np.int32, (3,)),
     ],
     align=True,
 )
@@ -116,7 +118,8 @@ BLOCK_ROW = np.dtype(
 of the one that most of its calls came over, by majority vote; ``span``: lowest and highest of those that
 nobody talked with; ``ordinary``: hundreds in which somebody talked, a bit each, today and yesterday;
 ``newcomers``: calls by numbers heard of for the first time, two slots of 10 min;
-``right``: bitmap of numbers that came the right way (``detectors.wrong_place``), today and yesterday."""
+``right``: bitmap of numbers that came the right way (``detectors.wrong_place``), today and yesterday;
+``one_ring`` as of a caller; ``tails`` last nine digits of the last three callees, newest first."""
 
 FULL = np.uint16(65_535)
 _ONE16 = np.uint16(1)
@@ -299,6 +302,7 @@ def advance_block(row: Any, time: Any) -> None:
                 _forget_ordinary(row, day + 1)
     if row.first_seen != 0 and time // 600_000 > old // 600_000:
         _clear(row.newcomers, old // 600_000, time // 600_000)
+    advance_rings(row, time)
     advance(row, time)
 
 
@@ -378,9 +382,17 @@ def vote_trunk(row: Any, trunk: Any) -> None:
 
 
 @inlined
-def count_one_ring(row: Any, time: Any) -> None:
-    """A call attempted at ``time`` (ms) that the caller gave up after a ring."""
-    _count(row.one_ring, time // 600_000, row.newest // 600_000)
+def advance_rings(row: Any, time: Any) -> None:
+    """Move the head of ``one_ring`` to ``time`` (ms); before `advance` of the row."""
+    if row.first_seen != 0 and time // 600_000 > row.newest // 600_000:
+        _clear(row.one_ring, row.newest // 600_000, time // 600_000)
+
+
+@inlined
+def count_one_ring(row: Any, time: Any, halves: Any) -> None:
+    """A call attempted at ``time`` (ms) that the caller gave up after a ring; 2 ``halves``, 1 if unsure."""
+    for _ in range(halves):
+        _count(row.one_ring, time // 600_000, row.newest // 600_000)
 
 
 @inlined

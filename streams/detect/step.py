@@ -36,14 +36,20 @@ from detectors.shape import (
     POLICY,
     PREFIX_PROBE,
     ROTATION,
+    SWEEP,
+    SWEEP_BLOCK,
     UNALLOCATED,
+    WANGIRI,
+    WANGIRI_BLOCK,
     Call,
     Detector,
     Signal,
 )
 from detectors.signals import Output
 from detectors.subjects import used
+from detectors.sweep import Sweep
 from detectors.unallocated import Plan, Unallocated
+from detectors.wangiri import Wangiri
 from streams.wire.records import Candidate, ListEntry, Summary, SummaryRow
 
 KNOWN_TRUNKS = 65_536
@@ -75,12 +81,18 @@ class Detect:
         unallocated = Unallocated(settings.detectors.unallocated, plan)
         flood = Flood(settings.detectors.flood, self._trunks)
         foreign = ForeignGateway()
+        sweep = Sweep(settings.detectors.sweep, self._trunks)
+        wangiri = Wangiri(settings.detectors.wangiri, self._trunks)
         detectors: dict[int, Detector] = {
             BURST_NUMBER: burst,
             ROTATION: Rotation(settings.detectors.rotation, self._trunks),
             PREFIX_PROBE: burst,
             UNALLOCATED: unallocated,
             FLOOD: flood,
+            SWEEP: sweep,
+            SWEEP_BLOCK: sweep,
+            WANGIRI: wangiri,
+            WANGIRI_BLOCK: wangiri,
             POLICY: Policy(settings.detectors.policy),
             MISROUTED: Misrouted(),
             NEIGHBOUR: Neighbour(),

@@ -57,6 +57,10 @@ def run(
         *state.shares,
         state.misplaced,
         state.trunks,
+        *state.trails,
+        *state.block_trails,
+        *state.ringers,
+        *state.block_ringers,
         state.spoken,
         state.newest,
     ]
@@ -89,6 +93,6 @@ def test_any_cuts(traffic: list[Row], data: st.DataObject) -> None:
 
 def test_no_room_for_all_signals_of_a_record(traffic: list[Row], monkeypatch: pytest.MonkeyPatch) -> None:
     whole = run(traffic, [])
-    monkeypatch.setattr("detectors.fold.SIGNALS", 5)
-    monkeypatch.setattr("detectors.fold.CONTACT_COPIES", 1)
+    monkeypatch.setattr("detectors.fold.SIGNALS", 12)
+    monkeypatch.setattr("detectors.fold.CONTACT_COPIES", 2)
     assert run(traffic, []) == whole

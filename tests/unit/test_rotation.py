@@ -61,7 +61,7 @@ def test_a_block_where_somebody_lives_is_not_proposed() -> None:
 def test_one_bad_number_does_not_condemn_its_block() -> None:
     neighbours: list[Row] = []
     for n in range(30):
-        neighbours += call(START + n * 4_000, BLOCK + n * 37, 8613911110000 + n, f"n{n}", None)
+        neighbours += call(START + n * 4_000, BLOCK + n * 37, 8613911110000 + n * 7_919, f"n{n}", None)
     alerts = alerts_of(in_time(neighbours, dialler(BLOCK + 9_999, 600, 150, [None])))
     assert proposed(alerts) == [Match(caller=f"+{BLOCK + 9_999}")]
 

@@ -18,12 +18,16 @@ COLUMNS = ("system", "version", "metric", "unit", "median", "low", "high")
 
 
 def write_results(
-    name: str, parameters: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], results: Path = RESULTS
+    name: str,
+    parameters: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    results: Path = RESULTS,
+    lead: str = "",
 ) -> Path:
     """Writes ``results/NAME.json`` and ``NAME.md`` beside it; returns the path of the JSON.
 
     Each row has exactly ``system, version, metric, unit, median, low, high``, the last three numbers.
-    Raises ValueError for a row that has not.
+    ``lead`` is Markdown that stands above the rows. Raises ValueError for a row that has not.
     """
     for row in rows:
         if set(row) != set(COLUMNS):
@@ -39,11 +43,11 @@ def write_results(
     results.mkdir(parents=True, exist_ok=True)
     path = results / f"{name}.json"
     path.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY) + b"\n")
-    path.with_suffix(".md").write_text(table(report))
+    path.with_suffix(".md").write_text(table(report, lead))
     return path
 
 
-def table(report: Mapping[str, Any]) -> str:
+def table(report: Mapping[str, Any], lead: str = "") -> str:
     parameters = ", ".join(f"{key} {value}" for key, value in report["parameters"].items())
     machine_text = ", ".join(str(value) for value in report["machine"].values())
     lines = [
@@ -52,6 +56,7 @@ def table(report: Mapping[str, Any]) -> str:
         f"{report['date']}, commit {report['commit']}. {machine_text}.",
         *([f"Parameters: {parameters}."] if parameters else []),
         "",
+        *([lead, ""] if lead else []),
         "| system | version | metric | median | low | high | unit |",
         "| --- | --- | --- | ---: | ---: | ---: | --- |",
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from config.settings import Settings
 from detectors.plan import NumberingPlan
@@ -14,7 +14,7 @@ from streams.evaluate.outcome import Judgement
 from streams.pipeline import Happened, Pipeline
 from streams.replay import learn
 from streams.simulate import Scenario, SimulatedEvent, Simulation
-from streams.wire.records import RuleChange
+from streams.wire.records import ListEntry, RuleChange, SourceRecord
 
 
 class Watch:
@@ -35,15 +35,41 @@ class Watch:
         return judge(self.calls.calls(), labels, self.alerts, self.changes, country)
 
 
-def judge_scenario(scenario: Scenario, settings: Settings, plan: NumberingPlan) -> Judgement:
-    """Simulates ``scenario``, runs it through a new pipeline that knows its lists, and judges."""
+class Recorded(NamedTuple):
+    """Simulated traffic."""
+
+    records: Iterable[SourceRecord]
+    labels: Labels
+    """Complete once ``records`` have been read."""
+    lists: list[ListEntry]
+
+    def kept(self) -> Recorded:
+        """The same in memory, to be read many times."""
+        return self._replace(records=list(self.records))
+
+
+def recorded(scenario: Scenario) -> Recorded:
+    """``scenario`` simulated; its records can be read once."""
     simulation = Simulation(scenario)
     sizes = {campaign.campaign: campaign.size for campaign in simulation.campaigns()}
-    labels, watch, pipeline = Labels(), Watch(), Pipeline(settings, plan)
-    learn(pipeline, simulation.lists())
-    for record in records_of(_labelled(simulation.traffic(), labels, sizes)):
+    labels = Labels()
+    return Recorded(
+        records_of(_labelled(simulation.traffic(), labels, sizes)), labels, list(simulation.lists())
+    )
+
+
+def judge_recorded(traffic: Recorded, settings: Settings, plan: NumberingPlan) -> Judgement:
+    """Runs ``traffic`` through a new pipeline that knows its lists, and judges."""
+    watch, pipeline = Watch(), Pipeline(settings, plan)
+    learn(pipeline, traffic.lists)
+    for record in traffic.records:
         watch(pipeline.feed([record]))
-    return watch.judgement(labels, settings.numbering.home_country)
+    return watch.judgement(traffic.labels, settings.numbering.home_country)
+
+
+def judge_scenario(scenario: Scenario, settings: Settings, plan: NumberingPlan) -> Judgement:
+    """Simulates ``scenario`` and judges it, whole in memory at no time."""
+    return judge_recorded(recorded(scenario), settings, plan)
 
 
 def _labelled(

@@ -141,10 +141,19 @@ def read_seeds(text: str, option: str = "--seeds") -> list[int]:
     return sorted(seeds)
 
 
+def warm_up(settings: Settings) -> None:
+    """Compiles what is compiled before there are processes that would each do it."""
+    from detectors.fold import warm
+    from detectors.plan import NumberingPlan
+
+    NumberingPlan.load(settings.numbering)
+    warm()
+
+
 def _run(part: Part, seeds: Sequence[int], key: str, settings: Settings, jobs: int) -> Iterator[JudgedSeed]:
     if not seeds:
         return
-    _warm(settings)
+    warm_up(settings)
     pool = ProcessPoolExecutor(min(jobs, len(seeds)), mp_context=get_context("spawn"))
     try:
         running = [pool.submit(judge_seed, part, seed, key, settings) for seed in seeds]
@@ -152,15 +161,6 @@ def _run(part: Part, seeds: Sequence[int], key: str, settings: Settings, jobs: i
             yield done.result()
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _warm(settings: Settings) -> None:
-    """Compiles what is compiled before there are processes that would each do it."""
-    from detectors.fold import warm
-    from detectors.plan import NumberingPlan
-
-    NumberingPlan.load(settings.numbering)
-    warm()
 
 
 def _file(out: Path, part: Part, seed: int) -> Path:

@@ -367,7 +367,7 @@ class ForeignGatewaySettings(PlaceSettings):
     """Domestic numbers from abroad that do not roam. Why: docs/detectors/foreign_gateway.md."""
 
     few_numbers: int = Field(
-        4, ge=2, le=16, description="numbers of a block before a rule, where no roaming flag is in use"
+        4, ge=2, le=16, description="numbers of a block before a rule, where a network says not who roams"
     )
     reached_by: Positive = Field(
         8, description="unrelated callers through the gateway that make a callee's block one routed abroad"
@@ -385,7 +385,8 @@ class NeighbourSettings(Section):
         0.003, gt=0, lt=1, description="the same by others who share all but the last six digits"
     )
     prior_attempts: Positive = Field(
-        10_000, description="attempts those shares are worth against what is learnt of a trunk"
+        2_000,
+        description="attempts those shares are worth against what is learnt, and others' against a trunk's",
     )
     new_calls: Positive = Field(2, description="calls in a day up to which a caller is new")
     medium_odds: Annotated[float, Field(gt=1)] = Field(

@@ -1,11 +1,13 @@
 """Foreign gateway: a domestic number that enters at an international gateway and is no roamer.
 
-A call with `roaming` set is innocent, and so is a forwarded one (`redirecting`). Whether the flag is in use
-at all is learnt: where most of the domestic numbers at the gateways carry it, a number without it is rare,
-and the learnt share of *unconfirmed* numbers among all says how rare. That share is what a block is judged by
+A call with `roaming` set is innocent, and so is a forwarded one (`redirecting`). The others are
+*unconfirmed*; how rare such numbers are among all is learnt, and is what a block is judged by
 (``detectors.wrong_place``): roamers are one here and one there among hundreds of their block who call at
-home, spoofed ranges are many numbers and nobody at home. A fixed line cannot roam; nor does, where the flag
-is in use, a number of which the network says that it does not.
+home, spoofed ranges are many numbers and nobody at home.
+
+Two sorts of blocks may honestly enter as a whole: fixed lines, whose exchange may stand abroad, and mobile
+numbers from a network that does not say who roams. Of them behaviour alone must tell. Whether a network uses
+the flag is learnt, too.
 
 Calls to people who roam here come back through the gateway to a number of a range that is routed abroad. Such
 ranges are learnt too: callees' blocks that unconfirmed numbers of many different blocks reach.
@@ -39,12 +41,12 @@ from detectors.wrong_place import (
 
 GATEWAY = np.uint64(1)
 """The wrong way of this detector; networks are ways by their hash."""
-EVERYBODY, UNCONFIRMED, CONFIRMED, REACHED = 11, 12, 13, 14
+EVERYBODY, UNCONFIRMED, CONFIRMED, SILENT, REACHED = 11, 12, 13, 14, 15
 """Kinds of ``detectors.shares.share_key``."""
-IN_USE = 5.0
-"""Calls by confirmed roamers from which the flag may be in use."""
-CANNOT_ROAM = 0.2
-"""Factor on the share of strays for numbers that do not roam, as far as anybody knows."""
+IN_USE = 3.0
+"""Calls by confirmed roamers from a network from which it may be using the flag."""
+DENIED = 0.2
+"""Factor on the share of strays for numbers that do not roam, as a network says that uses the flag."""
 FIXED_LINE = 2
 """``detectors.calls.NumberKind.FIXED``."""
 AT_HOME_MS = 540_000
@@ -80,7 +82,7 @@ def is_domestic(number: Any, p: Any) -> Any:
 
 
 @inlined
-def learn_caller(shares: Any, gateway: Any, unconfirmed: Any, trunk: Any, time: Any) -> None:
+def learn_caller(shares: Any, gateway: Any, unconfirmed: Any, network: Any, trunk: Any, time: Any) -> None:
     """A number was first heard: at a gateway or not, there as a domestic one without roaming or not."""
     learn(shares, share_key(EVERYBODY, 0, 0), time)
     if gateway:
@@ -88,16 +90,17 @@ def learn_caller(shares: Any, gateway: Any, unconfirmed: Any, trunk: Any, time: 
         learn(shares, share_key(TRUNK, trunk, GATEWAY), time)
     if unconfirmed:
         learn(shares, share_key(UNCONFIRMED, 0, 0), time)
+        learn(shares, share_key(SILENT, network, 0), time)
 
 
 @inlined
-def learn_confirmed(shares: Any, time: Any) -> None:
-    """A call by a confirmed roamer."""
-    learn(shares, share_key(CONFIRMED, 0, 0), time)
+def learn_confirmed(shares: Any, network: Any, time: Any) -> None:
+    """A call by a confirmed roamer from ``network`` (uint64)."""
+    learn(shares, share_key(CONFIRMED, network, 0), time)
 
 
 def learn_caller_reference(
-    shares: PlainShares, gateway: bool, unconfirmed: bool, trunk: int, time: int
+    shares: PlainShares, gateway: bool, unconfirmed: bool, network: int, trunk: int, time: int
 ) -> None:
     """What `learn_caller` learns."""
     shares.learn(time, EVERYBODY, 0)
@@ -106,17 +109,25 @@ def learn_caller_reference(
         shares.learn(time, TRUNK, trunk, int(GATEWAY))
     if unconfirmed:
         shares.learn(time, UNCONFIRMED, 0)
+        shares.learn(time, SILENT, network)
 
 
 @inlined
-def flag_in_use(shares: Any, time: Any) -> Any:
-    confirmed = learnt(shares, share_key(CONFIRMED, 0, 0), time)
-    return confirmed >= IN_USE and confirmed >= learnt(shares, share_key(UNCONFIRMED, 0, 0), time)
+def uses_flag(shares: Any, network: Any, time: Any) -> Any:
+    """Whether ``network`` (uint64) says who roams."""
+    confirmed = learnt(shares, share_key(CONFIRMED, network, 0), time)
+    return confirmed >= IN_USE and confirmed >= learnt(shares, share_key(SILENT, network, 0), time)
+
+
+def uses_flag_reference(shares: PlainShares, network: int, time: int) -> bool:
+    confirmed = shares.learnt(time, CONFIRMED, network)
+    return confirmed >= IN_USE and confirmed >= shares.learnt(time, SILENT, network)
 
 
 @inlined
-def strays(shares: Any, kind: Any, roaming: Any, callee: Any, time: Any, p: Any) -> Any:
-    """Share of numbers that enter unconfirmed as strays: above 0 where that is wrong, else 0."""
+def strays(shares: Any, denied: Any, callee: Any, time: Any, p: Any) -> Any:
+    """Share of numbers that enter unconfirmed as strays: above 0 where that is wrong, else 0. ``denied``: a
+    network that says who roams says that this number does not."""
     place = p.place
     numbers = learnt(shares, share_key(EVERYBODY, 0, 0), time)
     if numbers < place.least:
@@ -127,13 +138,11 @@ def strays(shares: Any, kind: Any, roaming: Any, callee: Any, time: Any, p: Any)
     if learnt(shares, share_key(REACHED, callee // 10_000, 0), time) >= p.reached_by:
         return 0.0
     share = (here + place.prior * place.prior_numbers) / (numbers + place.prior_numbers)
-    if kind == FIXED_LINE or (roaming == 0 and flag_in_use(shares, time)):
-        share *= CANNOT_ROAM
-    return share
+    return share * DENIED if denied else share
 
 
 def strays_reference(
-    shares: PlainShares, kind: int, roaming: int, callee: int, time: int, p: ForeignGatewayParameters
+    shares: PlainShares, denied: bool, callee: int, time: int, p: ForeignGatewayParameters
 ) -> float:
     """What `strays` gives."""
     numbers, here = shares.learnt(time, EVERYBODY, 0), shares.learnt(time, UNCONFIRMED, 0)
@@ -142,13 +151,7 @@ def strays_reference(
     if numbers < p.place.least or usual or abroad:
         return 0.0
     share = (here + p.place.prior * p.place.prior_numbers) / (numbers + p.place.prior_numbers)
-    cannot = kind == FIXED_LINE or (roaming == 0 and flag_in_use_reference(shares, time))
-    return share * CANNOT_ROAM if cannot else share
-
-
-def flag_in_use_reference(shares: PlainShares, time: int) -> bool:
-    confirmed = shares.learnt(time, CONFIRMED, 0)
-    return confirmed >= IN_USE and confirmed >= shares.learnt(time, UNCONFIRMED, 0)
+    return share * DENIED if denied else share
 
 
 class ForeignGateway:

@@ -9,9 +9,9 @@ are they many.
 
 Each trunk is judged by the odd calls among its attempts of the last 10 to 20 minutes, and of the last hour.
 With ``m`` of them among ``n`` attempts, where ``b`` is the share that is usual on that trunk (learnt from
-what is older than an hour; before that, what is configured), the log-odds are those of a Poisson likelihood
-ratio with the rate seen against the usual one: ``m ln(m / (n b)) - (m - n b)``; close and other resemblance
-are added.
+what is older than an hour; before that, the share on all other trunks), the log-odds are those of a Poisson
+likelihood ratio with the rate seen against the usual one: ``m ln(m / (n b)) - (m - n b)``; close and other
+resemblance are added.
 
 One call cannot be matched by "resembles its callee", so most campaigns give an alert and no rule. Where the
 targets concentrate, they do give one: a pair of the same prefix for caller and callee on that trunk, the
@@ -42,7 +42,7 @@ from detectors.shape import (
     weighed,
 )
 from detectors.subjects import power_of_two, zeros
-from detectors.windows import DAY
+from detectors.windows import DAY, total
 
 FEATURES = (
     Feature("minutes", "min", "window that says most: up to 20 or 60", 60),
@@ -59,6 +59,8 @@ FEATURES = (
     Feature("pair_calls", "calls", "odd calls of the last hour that this pair covers", 0),
 )
 
+ALL_TRUNKS = np.uint64(1)
+"""Key of the row that counts for all trunks."""
 SLOT_MS = 600_000
 SLOTS = 6
 LATELY = 2
@@ -129,8 +131,24 @@ def resembles(caller: Any, callee: Any) -> Any:
 
 @inlined
 def _usual(t: Any, kind: Any, prior: Any, p: Any) -> Any:
-    """Share of the attempts of a trunk that is usual."""
+    """Share of the attempts of a trunk that is usual, where ``prior`` is usual elsewhere."""
     return (t.usual[kind] + prior * p.prior_attempts) / (t.usual[0] + p.prior_attempts)
+
+
+@inlined
+def _seen(t: Any, kind: Any) -> Any:
+    """Attempts (0), near (1) or alike (2) calls of a row: those of the hour and the usual ones before."""
+    if kind == 0:
+        return np.float64(total(t.attempts)) + t.usual[0]
+    return np.float64(total(t.near) if kind == 1 else total(t.alike)) + t.usual[kind]
+
+
+@inlined
+def _elsewhere(t: Any, all_trunks: Any, kind: Any, prior: Any, p: Any) -> Any:
+    """Share of the attempts of all other trunks."""
+    attempts = max(_seen(all_trunks, 0) - _seen(t, 0), 0.0)
+    calls = max(_seen(all_trunks, kind) - _seen(t, kind), 0.0)
+    return (calls + prior * p.prior_attempts) / (attempts + p.prior_attempts)
 
 
 @inlined
@@ -191,7 +209,7 @@ def trunk_at(trunks: Any, trunk: Any, time: Any, p: Any) -> Any:
 
 @inlined
 def count_call(t: Any, time: Any) -> None:
-    """One attempt on a trunk at ``time`` (ms)."""
+    """One attempt on a trunk, or on any, at ``time`` (ms)."""
     if t.newest // SLOT_MS - time // SLOT_MS < SLOTS:
         t.attempts[time // SLOT_MS % SLOTS] += np.uint32(1)
 
@@ -205,7 +223,12 @@ def note_resembling(t: Any, time: Any, caller: Any, callee: Any, odd: Any) -> No
     t.callees[k] = callee
     t.times[k] = time
     t.odd[k] = np.uint8(1 if odd else 0)
-    if not odd or t.newest // SLOT_MS - time // SLOT_MS >= SLOTS:
+
+
+@inlined
+def count_odd(t: Any, time: Any, caller: Any, callee: Any) -> None:
+    """One odd call on a trunk, or on any."""
+    if t.newest // SLOT_MS - time // SLOT_MS >= SLOTS:
         return
     slot = time // SLOT_MS % SLOTS
     if caller // NEAR == callee // NEAR:
@@ -223,15 +246,17 @@ def _odds(calls: Any, usual: Any) -> Any:
 
 
 @inlined
-def _window(t: Any, slots: Any, p: Any, f: Any) -> None:
-    """The window of the last ``slots`` into ``f``, where it says more than what is there."""
+def _window(t: Any, slots: Any, near_prior: Any, alike_prior: Any, p: Any, f: Any) -> None:
+    """The window of the last ``slots`` into ``f``, where it says more than what is there. The priors are what
+    is usual elsewhere."""
     head = t.newest // SLOT_MS
     attempts, near, alike = 0.0, 0.0, 0.0
     for slot in range(head - slots + 1, head + 1):
         attempts += np.float64(t.attempts[slot % SLOTS])
         near += np.float64(t.near[slot % SLOTS])
         alike += np.float64(t.alike[slot % SLOTS])
-    usual_near, usual_alike = attempts * _usual(t, 1, p.near, p), attempts * _usual(t, 2, p.alike, p)
+    usual_near = attempts * _usual(t, 1, near_prior, p)
+    usual_alike = attempts * _usual(t, 2, alike_prior, p)
     odds = _odds(near, usual_near) + _odds(alike, usual_alike)
     if odds > f[6]:
         f[0], f[1], f[2], f[3] = np.float64(slots * 10), attempts, near, alike
@@ -288,11 +313,13 @@ def _people(t: Any, f: Any) -> Any:
 
 
 @inlined
-def look(t: Any, callee: Any, p: Any, f: Any) -> Any:
+def look(t: Any, all_trunks: Any, callee: Any, p: Any, f: Any) -> Any:
     """Level of a trunk on which an odd call to ``callee`` was just noted; its features into ``f``."""
     f[:] = 0.0
-    _window(t, LATELY, p, f)
-    _window(t, SLOTS, p, f)
+    near = _elsewhere(t, all_trunks, 1, p.near, p)
+    alike = _elsewhere(t, all_trunks, 2, p.alike, p)
+    _window(t, LATELY, near, alike, p, f)
+    _window(t, SLOTS, near, alike, p, f)
     calls = f[2] + f[3]
     if f[6] < p.medium or calls < LEAST_CERTAIN:
         return NOTHING
@@ -355,12 +382,24 @@ class PlainTrunk:
         timely = self.newest // SLOT_MS - time // SLOT_MS < SLOTS
         self.noted.append(_Noted(time, caller, callee, odd, timely))
 
-    def _shares(self, p: NeighbourParameters) -> tuple[float, float, float]:
+    def _shares(self, p: NeighbourParameters, others: PlainTrunk | None = None) -> tuple[float, float, float]:
+        priors = [p.near, p.alike]
+        if others is not None:
+            attempts, *seen = (max(a - b, 0) for a, b in zip(others._seen(), self._seen(), strict=True))
+            priors = [
+                (count + prior * p.prior_attempts) / (attempts + p.prior_attempts)
+                for count, prior in zip(seen, priors, strict=True)
+            ]
         near, alike = (
             (count + prior * p.prior_attempts) / (self.usual[0] + p.prior_attempts)
-            for count, prior in zip(self.usual[1:], (p.near, p.alike), strict=True)
+            for count, prior in zip(self.usual[1:], priors, strict=True)
         )
         return 1.0, near, alike
+
+    def _seen(self) -> list[float]:
+        head = self.newest // SLOT_MS
+        hour = self._window(head - SLOTS + 1, head)
+        return [a + b for a, b in zip(hour, self.usual, strict=True)]
 
     def _window(self, first: int, last: int) -> list[float]:
         odd = [n for n in self.noted if n.odd and n.timely and first <= n.time // SLOT_MS <= last]
@@ -371,12 +410,12 @@ class PlainTrunk:
             float(len(odd) - near),
         ]
 
-    def look(self, callee: int, p: NeighbourParameters) -> tuple[int, list[float]]:
+    def look(self, others: PlainTrunk, callee: int, p: NeighbourParameters) -> tuple[int, list[float]]:
         head = self.newest // SLOT_MS
         best = [0.0] * 7
         for slots in (LATELY, SLOTS):
             attempts, near, alike = self._window(head - slots + 1, head)
-            _, usual_near, usual_alike = (attempts * share for share in self._shares(p))
+            _, usual_near, usual_alike = (attempts * share for share in self._shares(p, others))
             odds = _odds_reference(near, usual_near) + _odds_reference(alike, usual_alike)
             if odds > best[6]:
                 best = [slots * 10.0, attempts, near, alike, usual_near, usual_alike, odds]

@@ -415,8 +415,10 @@ class Reference:
     def _neighbour(self, index: int, row: Mapping[str, Any], own: Counts, inbound: int, known: int) -> None:
         p, time, caller, callee = self._p.neighbour, row["time"], row["caller"], row["callee"]
         trunk = self.trunks.setdefault(row["trunk_hash"], neighbour.PlainTrunk(time))
-        trunk.advance(time, p)
-        trunk.call(time)
+        everything = self.trunks.setdefault(int(neighbour.ALL_TRUNKS), neighbour.PlainTrunk(time))
+        for each in (trunk, everything):
+            each.advance(time, p)
+            each.call(time)
         if not neighbour.resembles_reference(caller, callee):
             return
         acquainted = known & circle(callee) == circle(callee)
@@ -424,7 +426,8 @@ class Reference:
         trunk.resembling(time, caller, callee, odd)
         if not odd:
             return
-        level, f = trunk.look(callee, p)
+        everything.resembling(time, caller, callee, odd)
+        level, f = trunk.look(everything, callee, p)
         if level != NOTHING:
             about = row["trunk_hash"] >> 1
             self._speak(NEIGHBOUR, about, about, index, time, True, int(f[2] + f[3]), level, f)
@@ -443,7 +446,7 @@ class Reference:
         operator, network = text_hash(row["caller_operator"]), text_hash(row["from_network"])
         share = -1.0
         if learns and self._p.foreign_gateway.place.on:
-            foreign_gateway.learn_caller_reference(self.shares, False, False, trunk, time)
+            foreign_gateway.learn_caller_reference(self.shares, False, False, network, trunk, time)
         if p.place.on and row["from_network"] and row["caller_operator"]:
             if operator != network and self._lists.ported_to(number, row["from_network"], time):
                 share = 0.0
@@ -456,7 +459,7 @@ class Reference:
         suspect = self._noted(row, news, network, known, inbound) if share > 0 else None
         if suspect is not None:
             level, f = suspect.weigh(
-                self.shares, network, trunk, time, block.right(), share, misrouted.FEW, False, p.place
+                self.shares, network, trunk, time, block.right(), share, misrouted.FEW, False, False, p.place
             )
             if level != NOTHING:
                 about = number // 10_000 if f[0] >= 2 else number
@@ -475,6 +478,7 @@ class Reference:
     ) -> None:
         time, trunk, number, callee = row["time"], row["trunk_hash"], row["caller"], row["callee"]
         p, way = self._p.foreign_gateway, int(foreign_gateway.GATEWAY)
+        network = text_hash(row["from_network"])
         if not p.place.on:
             return
         domestic = str(number).startswith(str(p.home))
@@ -485,22 +489,25 @@ class Reference:
         confirmed = domestic and row["roaming"] == 1
         unconfirmed = domestic and row["roaming"] != 1 and row["redirecting"] == 0
         if learns:
-            foreign_gateway.learn_caller_reference(self.shares, True, unconfirmed, trunk, time)
+            foreign_gateway.learn_caller_reference(self.shares, True, unconfirmed, network, trunk, time)
         if confirmed and "attempt" in news:
-            self.shares.learn(time, foreign_gateway.CONFIRMED, 0)
+            self.shares.learn(time, foreign_gateway.CONFIRMED, network)
         if not unconfirmed:
             return
-        share = foreign_gateway.strays_reference(
-            self.shares, row["caller_kind"], row["roaming"], callee, time, p
-        )
+        in_use = foreign_gateway.uses_flag_reference(self.shares, network, time)
+        denied = in_use and row["roaming"] == 0
+        share = foreign_gateway.strays_reference(self.shares, denied, callee, time, p)
         suspect = self._noted(row, news, way, known, inbound) if share > 0 else None
         if suspect is None:
             return
         if "attempt" in news and suspect.calls == 1:
             self.shares.learn(time, foreign_gateway.REACHED, callee // 10_000)
-        few = misrouted.FEW if foreign_gateway.flag_in_use_reference(self.shares, time) else p.few
+        few = misrouted.FEW if in_use else p.few
+        honest = not in_use or row["caller_kind"] == foreign_gateway.FIXED_LINE
         at_home = time - suspect.first < foreign_gateway.AT_HOME_MS and own.calls(60_000, 10) > suspect.calls
-        level, f = suspect.weigh(self.shares, way, trunk, time, block.right(), share, few, at_home, p.place)
+        level, f = suspect.weigh(
+            self.shares, way, trunk, time, block.right(), share, few, honest, at_home, p.place
+        )
         if level != NOTHING:
             of_block = f[0] >= 2
             about = number // 10_000 if of_block else number

@@ -60,7 +60,9 @@ def _neighbour(
     """Whether a caller resembles its callee, and how many do so on its trunk."""
     time, callee, hashed = c.time[i], c.callee[i], c.trunks[c.trunk[i]]
     trunk = s.trunks[neighbour.trunk_at(s.trunks, hashed, time, p.neighbour)]
+    everything = s.trunks[neighbour.trunk_at(s.trunks, neighbour.ALL_TRUNKS, time, p.neighbour)]
     neighbour.count_call(trunk, time)
+    neighbour.count_call(everything, time)
     if not neighbour.resembles(number, callee):
         return
     bits = circle_bits(callee)
@@ -68,8 +70,10 @@ def _neighbour(
     neighbour.note_resembling(trunk, time, number, callee, odd)
     if not odd:
         return
+    neighbour.count_odd(trunk, time, number, callee)
+    neighbour.count_odd(everything, time, number, callee)
     f = out.signals[out.used[0]].features
-    level = neighbour.look(trunk, callee, p.neighbour, f)
+    level = neighbour.look(trunk, everything, callee, p.neighbour, f)
     if level != NOTHING:
         about = np.int64(hashed >> np.uint64(1))
         calls = np.int64(f[2] + f[3])
@@ -96,7 +100,7 @@ def _from_home(
     time, trunk = c.time[i], c.trunks[c.trunk[i]]
     share = -1.0
     if learns and p.foreign_gateway.place.on:
-        foreign_gateway.learn_caller(s.shares, False, False, trunk, time)
+        foreign_gateway.learn_caller(s.shares, False, False, network, trunk, time)
     if p.misrouted.place.on and operator != NO_NAME and network != NO_NAME:
         if operator != network and ported_to(lists, number, network, time):
             share = 0.0
@@ -122,6 +126,7 @@ def _from_home(
         right,
         share,
         misrouted.FEW,
+        False,
         False,
         p.misrouted.place,
         f,
@@ -151,6 +156,7 @@ def _from_abroad(
     if not p.foreign_gateway.place.on:
         return
     time, trunk, callee, way = c.time[i], c.trunks[c.trunk[i]], c.callee[i], foreign_gateway.GATEWAY
+    network = c.networks[c.from_network[i]]
     domestic = foreign_gateway.is_domestic(number, p.foreign_gateway)
     if domestic and not foreign_gateway.is_domestic(callee, p.foreign_gateway):
         if news & 1:
@@ -159,12 +165,13 @@ def _from_abroad(
     confirmed = domestic and c.roaming[i] == 1
     unconfirmed = domestic and c.roaming[i] != 1 and c.redirecting[i] == 0
     if learns:
-        foreign_gateway.learn_caller(s.shares, True, unconfirmed, trunk, time)
+        foreign_gateway.learn_caller(s.shares, True, unconfirmed, network, trunk, time)
     if confirmed and news & 1:
-        foreign_gateway.learn_confirmed(s.shares, time)
+        foreign_gateway.learn_confirmed(s.shares, network, time)
     if not unconfirmed:
         return
-    share = foreign_gateway.strays(s.shares, c.caller_kind[i], c.roaming[i], callee, time, p.foreign_gateway)
+    in_use = foreign_gateway.uses_flag(s.shares, network, time)
+    share = foreign_gateway.strays(s.shares, in_use and c.roaming[i] == 0, callee, time, p.foreign_gateway)
     if share <= 0.0:
         return
     at = _noted(number, way, trunk, known, inbound, c, i, news, s)
@@ -174,7 +181,7 @@ def _from_abroad(
     if news & 1 and suspect.calls == 1:
         learn(s.shares, share_key(foreign_gateway.REACHED, callee // 10_000, 0), time)
     f = out.signals[out.used[0]].features
-    in_use = foreign_gateway.flag_in_use(s.shares, time)
+    honest = not in_use or c.caller_kind[i] == foreign_gateway.FIXED_LINE
     few = misrouted.FEW if in_use else p.foreign_gateway.few
     recent = time - suspect.first < foreign_gateway.AT_HOME_MS
     at_home = recent and total(row.attempts) > np.int64(suspect.calls)
@@ -187,6 +194,7 @@ def _from_abroad(
         right,
         share,
         few,
+        honest,
         at_home,
         p.foreign_gateway.place,
         f,

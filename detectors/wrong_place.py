@@ -89,7 +89,7 @@ ROUTE_MEDIUM, ROUTE_HIGH, ROUTE_LIMIT = math.log(50), math.log(1_000), 12.0
 """What the route alone must weigh for an alert of several numbers and for a rule; the most that it weighs."""
 MOST_ON, LEAST_SHARE = 0.9, 0.05
 CONCENTRATION = (-6.0, 3.0)
-CALLED = (math.log(0.04 / 0.30), math.log(0.96 / 0.70), -6.0, 2.0)
+CALLED = (math.log(0.04 / 0.30), math.log(0.96 / 0.70), -6.0, 4.0)
 AGAIN = (math.log(0.04 / 0.20), math.log(0.96 / 0.80), -6.0, 2.0)
 OUTCOME = (math.log(0.30 / 0.55), math.log(0.70 / 0.45), -6.0, 3.0)
 """Log-odds that one event of the ordinary and of the abusive sort adds; bounds of their sum."""
@@ -97,8 +97,9 @@ SECOND_EVIDENCE = 1.0
 """Log-odds that concentration and behaviour must have together before the route proposes a rule."""
 CLEAR_CIRCLE = 12
 """Bits of 64 that a circle may have set and still tell a callee that was called before from a new one."""
-ALONE = 3.0
-"""Log-odds of behaviour from which a single number is worth a signal."""
+ALONE, STRONG = 3.0, 6.5
+"""Log-odds of behaviour from which a single number, or a block that may honestly be there as a whole, is
+worth a signal; and from which such a block is proposed."""
 FEW_RIGHT, ORDINARY_MOST = 2.5, 0.25
 """Up to so many numbers on the right way, and such a share of ordinary ones, a prefix is proposed."""
 AT_HOME = 4.0
@@ -380,6 +381,7 @@ def weigh(
     right: Any,
     share: Any,
     few: Any,
+    honest: Any,
     alone: Any,
     p: Any,
     f: Any,
@@ -388,7 +390,8 @@ def weigh(
 
     ``way`` (uint64) is the network, or the gateway; ``right`` the distinct numbers of its block that came the
     right way; ``share`` of numbers that usually come this way, above 0; ``few`` the numbers from which there
-    is a rule; ``alone``: it is a single number that called the right way within the same minutes.
+    is a rule; ``honest``: whole blocks may honestly come this way, so that behaviour alone tells; ``alone``:
+    it is a single number that called the right way within the same minutes.
     """
     w = np.float64(s.written)
     if s.written > NUMBERS:
@@ -413,11 +416,11 @@ def weigh(
         return HIGH if alone and odds + AT_HOME >= p.high else MEDIUM
     f[5] = _concentration(s, shares, way, time)
     odds += f[5]
-    if odds < p.medium or f[4] < ROUTE_MEDIUM:
+    if odds < p.medium or f[4] < ROUTE_MEDIUM or (honest and f[6] < ALONE):
         return NOTHING
     _name_numbers(s, trunk, least, f)
-    certain = odds >= p.high and f[4] >= ROUTE_HIGH and f[5] + f[6] >= SECOND_EVIDENCE
-    return HIGH if certain and w >= few else MEDIUM
+    second = f[6] >= STRONG if honest else f[5] + f[6] >= SECOND_EVIDENCE
+    return HIGH if second and odds >= p.high and f[4] >= ROUTE_HIGH and w >= few else MEDIUM
 
 
 class PlainShares:
@@ -495,6 +498,7 @@ class PlainSuspect:
         right: float,
         share: float,
         few: float,
+        honest: bool,
         alone: bool,
         p: PlaceParameters,
     ) -> tuple[int, list[float]]:
@@ -525,9 +529,9 @@ class PlainSuspect:
             if behaviour < ALONE:
                 return NOTHING, []
             return (HIGH if alone and odds + AT_HOME >= p.high else MEDIUM), f
-        if route < ROUTE_MEDIUM:
+        if route < ROUTE_MEDIUM or (honest and behaviour < ALONE):
             return NOTHING, []
-        second = concentration + behaviour >= SECOND_EVIDENCE
+        second = behaviour >= STRONG if honest else concentration + behaviour >= SECOND_EVIDENCE
         certain = odds >= p.high and route >= ROUTE_HIGH and second and w >= few
         return (HIGH if certain else MEDIUM), f
 

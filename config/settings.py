@@ -84,6 +84,10 @@ class DetectSettings(Section):
     open_alerts: Positive = Field(
         10_000, description="alerts a partition can have open; beyond them the longest silent one is closed"
     )
+    clones: Positive = Field(
+        1 << 10,
+        description="numbers a partition watches since they called from a second network (672 bytes each)",
+    )
     marketers: Positive = Field(
         1 << 14,
         description="callers a partition watches since they called who refuses marketing (104 bytes each)",
@@ -253,15 +257,13 @@ class PolicySettings(Section):
     outside_callees: Positive = Field(
         3, description="callees called outside hours before rules are proposed; one may be a slow clock"
     )
-    abusive_share: Share = Field(
-        0.6, gt=0, lt=1, description="share of refusers among the callees of who ignores refusals"
+    abusive_share: Chance = Field(
+        0.6, description="share of refusers among the callees of who ignores refusals"
     )
     ordinary_factor: Annotated[float, Field(ge=1)] = Field(
         2.0, description="times the usual share of refusers that the worst ordinary caller calls"
     )
-    usual_share: Share = Field(
-        0.1, gt=0, lt=1, description="share of calls that go to refusers, until it is learnt"
-    )
+    usual_share: Chance = Field(0.1, description="share of calls that go to refusers, until it is learnt")
     usual_weight: Positive = Field(500, description="calls that this share counts for beside those learnt")
     notable_refusers: Positive = Field(5, description="refusers called, one a number block, before an alert")
     min_refusers: Positive = Field(7, description="the same before a rule is proposed")
@@ -562,6 +564,47 @@ class WangiriSettings(Section):
         return self
 
 
+class CloneSettings(Section):
+    """One number on two networks. Why each figure is what it is: docs/detectors/clone.md."""
+
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    skew_ms: int = Field(
+        2_000,
+        ge=0,
+        description="clocks of two networks' probes differ by at most this; at each end of a talk",
+    )
+    near_ms: Positive = Field(
+        600_000, description="a change of network within this time counts; ported numbers change once"
+    )
+    overlap_odds: Annotated[float, Field(gt=1)] = Field(
+        30.0, description="odds for a clone that a call during a talk from another network gives"
+    )
+    change_odds: Annotated[float, Field(gt=1)] = Field(
+        2.0, description="odds for a clone that a change of network within minutes gives"
+    )
+    abusive_talked: Chance = Field(
+        0.25, description="share of calls that become talk (over 6 s) for who uses a clone"
+    )
+    ordinary_talked: Chance = Field(0.5, description="the same for a subscriber")
+    usual_share: Share = Field(
+        0.01, description="share of a network's numbers seen on another from which that one carries its calls"
+    )
+    min_callees: Positive = Field(3, description="callees called from elsewhere before an alert")
+    quiet_callees: Positive = Field(8, description="the same where no two calls overlapped")
+    min_overlaps: Positive = Field(
+        2, description="overlaps, less two for each on the own network, before a rule is proposed"
+    )
+    notable_odds: Annotated[float, Field(gt=1)] = Field(50.0, description="odds for a clone before an alert")
+    odds: Annotated[float, Field(gt=1)] = Field(
+        1_000.0, description="odds for a clone at which an alert is high and a rule is proposed"
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> CloneSettings:
+        more_than(self, "ordinary_talked", "abusive_talked")
+        return self
+
+
 class DetectorsSettings(Section):
     burst: BurstSettings = BurstSettings()
     rotation: RotationSettings = RotationSettings()
@@ -575,6 +618,7 @@ class DetectorsSettings(Section):
     reputation: ReputationSettings = ReputationSettings()
     sweep: SweepSettings = SweepSettings()
     wangiri: WangiriSettings = WangiriSettings()
+    clone: CloneSettings = CloneSettings()
 
 
 class EvidenceSettings(Section):

@@ -88,6 +88,8 @@ class _Held(msgspec.Struct):
     told_level: int = 0
     untold: int = 0
     told_proposals: dict[str, int] = {}
+    only_on: list[str] = []
+    """Networks that rules about the subject must name; empty: they need not."""
 
     @property
     def is_sampled(self) -> bool:
@@ -119,6 +121,27 @@ class _Held(msgspec.Struct):
         self.networks = _with(self.networks, [call.from_network, call.to_network], MOST_NAMES)
         self.trunks = _with(self.trunks, [call.trunk], MOST_NAMES)
         self.entries = _with_entry(self.entries, call, max(calls, 1))
+
+    def narrow(self, network: str, time: int) -> None:
+        """Rules must name ``network`` from now on, or one that was named before; also those told already."""
+        if network in self.only_on:
+            return
+        self.only_on = _with(self.only_on, [network], MOST_NAMES)
+        wide, self.proposals = list(self.proposals.values()), {}
+        self.propose(self.narrowed(wide), time)
+        for part in self.parts.values():
+            part.withheld = self.narrowed(part.withheld)
+
+    def narrowed(self, proposals: Sequence[Proposal]) -> list[Proposal]:
+        """``proposals`` with each of the networks that rules must name, where they name none."""
+        if not self.only_on:
+            return list(proposals)
+        narrow = [
+            proposal if proposal.match.network else _on(proposal, network)
+            for proposal in proposals
+            for network in (self.only_on[:1] if proposal.match.network else self.only_on)
+        ]
+        return narrow[:MOST_PROPOSALS]
 
     def propose(self, proposals: Sequence[Proposal], time: int) -> None:
         for proposal in proposals:
@@ -263,8 +286,10 @@ class Alerts:
                 part.log_odds, part.evidence, part.message = odds, finding.evidence, finding.message
         part.last_seen = max(part.last_seen, signal.time)
         part.described_at = signal.time
-        proposals = _made_by(finding.proposals, detector, finding.kind)
-        part.withheld = _made_by(finding.withheld, detector, finding.kind)
+        if finding.only_on:
+            held.narrow(finding.only_on, signal.time)
+        proposals = held.narrowed(_made_by(finding.proposals, detector, finding.kind))
+        part.withheld = held.narrowed(_made_by(finding.withheld, detector, finding.kind))
         if finding.level >= HIGH:
             held.propose(proposals, signal.time)
         else:
@@ -402,6 +427,10 @@ def _made_by(proposals: Sequence[Proposal], detector: str, kind: str) -> list[Pr
         msgspec.structs.replace(proposal, detector=detector, kind=kind)
         for proposal in proposals[:MOST_PROPOSALS]
     ]
+
+
+def _on(proposal: Proposal, network: str) -> Proposal:
+    return msgspec.structs.replace(proposal, match=msgspec.structs.replace(proposal.match, network=network))
 
 
 def _relying(proposal: Proposal, on: str) -> Proposal:

@@ -16,6 +16,7 @@ from config.settings import DetectSettings, Settings
 from detectors import (
     burst,
     candidates,
+    clone,
     flood,
     foreign_gateway,
     misrouted,
@@ -117,8 +118,9 @@ SPOKEN = 1 << 15
 
 
 class Columns(NamedTuple):
-    """A frame's columns as arrays, one element a row; ``trunks``, ``networks`` and ``operators`` hold the
-    `text_hash` (uint64) of the names that ``trunk``, ``from_network`` and ``caller_operator`` index."""
+    """A frame's columns as arrays, one element a row; ``trunks``, ``networks``, ``operators`` and
+    ``receivers`` hold the `text_hash` (uint64) of the names that ``trunk``, ``from_network``,
+    ``caller_operator`` and ``to_network`` index."""
 
     role: npt.NDArray[np.uint8]
     type: npt.NDArray[np.uint8]
@@ -143,12 +145,14 @@ class Columns(NamedTuple):
     trunk: npt.NDArray[np.int32]
     from_network: npt.NDArray[np.int32]
     caller_operator: npt.NDArray[np.int32]
+    to_network: npt.NDArray[np.int32]
     trunks: npt.NDArray[np.uint64]
     networks: npt.NDArray[np.uint64]
     operators: npt.NDArray[np.uint64]
+    receivers: npt.NDArray[np.uint64]
 
 
-_NAMES = ("trunk", "from_network", "caller_operator")
+_NAMES = ("trunk", "from_network", "caller_operator", "to_network")
 _PLAIN = Columns._fields[: Columns._fields.index(_NAMES[0])]
 
 
@@ -184,6 +188,7 @@ class State(NamedTuple):
     counted: Counted
     watched: flood.Watched
     marketers: policy.Marketers
+    clones: clone.Clones
     arrivals: rotation.Arrivals
     suspects: candidates.Suspects
     suspect_blocks: candidates.Suspects
@@ -210,6 +215,7 @@ class Parameters(NamedTuple):
     neighbour: neighbour.NeighbourParameters
     sweep: sweep.SweepParameters
     wangiri: wangiri.WangiriParameters
+    clone: clone.CloneParameters
     lateness_ms: int
 
 
@@ -223,6 +229,7 @@ def new_state(settings: Settings) -> State:
         counted=new_counted(detect.remembered_events),
         watched=flood.new_watched(detect.watched_callees),
         marketers=policy.new_marketers(detect.marketers),
+        clones=clone.new_clones(detect.clones),
         arrivals=rotation.new_arrivals(),
         suspects=candidates.new_suspects(settings.candidates.suspects),
         suspect_blocks=candidates.new_suspects(settings.candidates.suspect_blocks),
@@ -253,6 +260,7 @@ def parameters_of(settings: Settings) -> Parameters:
         neighbour=neighbour.parameters_of(settings.detectors.neighbour),
         sweep=sweep.parameters_of(settings.detectors.sweep),
         wangiri=wangiri.parameters_of(settings.detectors.wangiri),
+        clone=clone.parameters_of(settings.detectors.clone),
         lateness_ms=settings.detect.lateness_ms,
     )
 
@@ -343,6 +351,8 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any)
     is_new = row.first_seen == 0
     advance_rings(row, time)
     advance(row, time)
+    if p.clone.on and key > 0 and not _service(status):
+        clone.called(row, key, c, i, news, s, p.clone, lists, out)
     _count(row, c, i, news, c.callee[i])
     known = row.circle[0] | row.circle[1]
     clue = np.int64(1)

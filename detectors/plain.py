@@ -31,6 +31,11 @@ def estimate(values: Iterable[int]) -> float:
     return 64 * math.log(64) if bits == 64 else 64 * math.log(64 / (64 - bits))
 
 
+def bit64(value: int) -> int:
+    """The place that stands for ``value`` in a bitmap of 64 bits."""
+    return mix(value & _M64) >> 58
+
+
 def circle(value: int) -> int:
     z = mix(value & _M64)
     return 1 << (z & 63) | 1 << (z >> 6 & 63)
@@ -124,11 +129,11 @@ class Counts:
 
     def called_lately(self, number: int, time: int) -> bool:
         """Whether ``number`` may be among those who called within ten minutes, as 64 bits a slot tell it."""
-        head, bit = self.newest // 120_000, mix(number & _M64) >> 58
+        head, bit = self.newest // 120_000, bit64(number)
         return any(
             head - attempt.time // 120_000 < 5
             and abs(time // 120_000 - attempt.time // 120_000) < 5
-            and mix(attempt.counterpart & _M64) >> 58 == bit
+            and bit64(attempt.counterpart) == bit
             for attempt in self.attempts
         )
 

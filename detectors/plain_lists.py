@@ -37,11 +37,15 @@ class PlainLists:
 
     def ported_to(self, number: int, network: str, time: int) -> bool:
         """Whether the longest value that covers the number says that this network serves it."""
-        ported = self._of("portability", number, time)
-        if not ported:
-            return False
-        best = max(ported, key=lambda entry: (not entry.value.endswith("*"), len(entry.value)))
-        return best.owner.strip() == network
+        return bool(network) and self.serving(number, time) == network
+
+    def serving(self, number: int, time: int) -> str:
+        """The network that serves a ported number; empty where it is not listed."""
+        listed = self._of("portability", number, time)
+        longest = max(
+            listed, key=lambda entry: (not entry.value.endswith("*"), len(entry.value)), default=None
+        )
+        return "" if longest is None else longest.owner.strip()
 
     def between(self, callee: int, caller: int, time: int) -> set[str]:
         """What the callee said of this caller: ``refused``, ``consented``, ``consented to all``."""

@@ -6,11 +6,21 @@ reading, not for traffic.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from detectors import burst, flood, foreign_gateway, misrouted, neighbour, policy, rotation, unallocated
+from detectors import (
+    burst,
+    clone,
+    flood,
+    foreign_gateway,
+    misrouted,
+    neighbour,
+    policy,
+    rotation,
+    unallocated,
+)
 from detectors.calls import text_hash
 from detectors.candidates import Happening, SuspectsReference
 from detectors.fold import Parameters
@@ -20,6 +30,7 @@ from detectors.plain_lists import PlainLists
 from detectors.plain_trails import FORGET_MS, Ringer, Suspect, Trail, is_familiar
 from detectors.shape import (
     BURST_NUMBER,
+    CLONE,
     FLOOD,
     FOREIGN_GATEWAY,
     FOREIGN_GATEWAY_BLOCK,
@@ -131,6 +142,8 @@ class Reference:
         self._p = parameters
         self._lists = lists or PlainLists()
         self.marketers: dict[int, policy.Suspect] = {}
+        self.votes: dict[int, clone.Votes] = defaultdict(clone.Votes)
+        self.habits: Counter[tuple[str, str]] = Counter()
         self.usual = [0, 0]
         self.callers: dict[int, Counts] = defaultdict(Counts)
         self.blocks: dict[int, Counts] = defaultdict(Counts)
@@ -245,6 +258,8 @@ class Reference:
         counts = self.callers[key]
         is_new = counts.newest < 0
         counts.advance(time)
+        if p.clone.on and key > 0 and not service:
+            self._clone(index, row, news, key, counts)
         self._count(counts, row, news, callee)
         known = counts.circle()
         today = counts.newest // 86_400_000
@@ -298,6 +313,52 @@ class Reference:
             if considered and not candidate and counts.calls(60_000, 10) <= burst.LIGHT_CALLS:
                 block = number // 10_000
                 self.suspects.block(index, block, self.blocks[block], happened, row)
+
+    def _clone(self, index: int, row: Mapping[str, Any], news: set[str], caller: int, counts: Counts) -> None:
+        network, votes, p = row["from_network"], self.votes[caller], self._p.clone
+        if row["gateway"] == 1 or row["roaming"] == 1 or row["redirecting"] or not network:
+            return
+        if "attempt" in news and votes.vote(network):
+            self.habits[network, network] += 1
+        if votes.watch is None and votes.network == network:
+            return
+        time, callee, repeated = (
+            row["time"],
+            row["callee"],
+            clone.just_called(counts, row["callee"], row["time"]),
+        )
+        if votes.watch is not None:
+            watch = votes.watch
+            moved = votes.network != watch.own and time - watch.home >= 3_600_000 and watch.level < HIGH
+            if time - watch.since >= 86_400_000 or moved:
+                votes.watch = None
+        if votes.watch is None:
+            if "attempt" not in news or votes.network == network or repeated:
+                return
+            listed = self._lists.serving(caller, time)
+            own, basis = votes.own(network, listed, row["caller_operator"])
+            homes = votes.votes + 1 if own == votes.network else 0
+            votes.watch = clone.Watch(own, basis, homes, int(row["caller_kind"] != 1), time)
+            self.habits[own, network if network != own else votes.network] += 1
+        watch = votes.watch
+        if "attempt" in news and not repeated:
+            watch.attempt(time, callee, network, p)
+        if "outcome" in news:
+            talk = row["talk_ms"]
+            begin = time + max(row["ring_ms"], 0) if row["type"] == 2 else time - talk
+            if row["answered"] == 1 and talk > 0:
+                watch.talk(begin, begin + talk, callee, network, row["to_network"], p)
+            if network != watch.own and not _is_failure(row):
+                watch.ends += 1
+                watch.talked += row["answered"] == 1 and not 0 <= talk <= 6_000
+        if network == watch.own:
+            return
+        usual = clone.share_reference(self.habits, watch.own, network)
+        level, f = clone.look_reference(watch, usual, p)
+        if level != NOTHING:
+            watch.level = max(watch.level, level)
+            key = mix2(caller, text_hash(network))
+            self._speak(CLONE, key, caller, index, time, "attempt" in news, watch.elsewhere, level, f)
 
     def _policy(self, index: int, row: Mapping[str, Any], caller: int, counts: Counts) -> None:
         p, time, callee = self._p.policy, row["time"], row["callee"]

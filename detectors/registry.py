@@ -11,6 +11,7 @@ from typing import NamedTuple
 from detectors import (
     behaviour,
     burst,
+    clone,
     flood,
     neighbour,
     policy,
@@ -25,6 +26,7 @@ from detectors.shape import (
     BEHAVIOUR,
     BEHAVIOUR_BLOCK,
     BURST_NUMBER,
+    CLONE,
     FLOOD,
     FOREIGN_GATEWAY,
     FOREIGN_GATEWAY_BLOCK,
@@ -72,6 +74,7 @@ DETECTORS: tuple[Registered, ...] = (
     Registered("rotation", {ROTATION: rotation.FEATURES}, rotation.EVIDENCE),
     Registered("unallocated", {UNALLOCATED: unallocated.FEATURES}, unallocated.EVIDENCE),
     Registered("flood", {FLOOD: flood.FEATURES}, flood.EVIDENCE),
+    Registered("clone", {CLONE: clone.FEATURES}, clone.EVIDENCE),
     Registered("policy", {POLICY: policy.FEATURES}, policy.EVIDENCE),
     Registered("misrouted", {MISROUTED: wrong_place.FEATURES}),
     Registered(

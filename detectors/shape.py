@@ -111,6 +111,9 @@ class Finding(NamedTuple):
     withheld: Sequence[Proposal] = ()
     """Rules that this finding is too weak to propose, and that count once independent evidence about the same
     subject agrees with it (``detectors.evidence``)."""
+    only_on: str = ""
+    """The network that rules about this subject must name, whoever proposes them: on others its calls are its
+    own."""
 
 
 class Detector(Protocol):

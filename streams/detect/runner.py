@@ -39,12 +39,12 @@ class DetectRole(Role):
         self._settings = settings
         self._plan = plan
         self._metrics = metrics
-        self._lists = new_lists(settings)
+        self.lists = new_lists(settings)
         self._follower = Follower(settings, topic_name(settings, "lists"), self._listed)
 
     async def restore(self, partitions: set[TopicPartition]) -> None:
         await self._follower.stop()
-        self._lists = new_lists(self._settings)
+        self.lists = new_lists(self._settings)
         await self._follower.start()
 
     async def follow(self) -> None:
@@ -54,12 +54,12 @@ class DetectRole(Role):
         await self._follower.stop()
 
     def open(self, partition: TopicPartition) -> Work:
-        return _Partition(partition.partition, self._settings, self._plan, self._lists, self._metrics)
+        return _Partition(partition.partition, self._settings, self._plan, self.lists, self._metrics)
 
     def _listed(self, record: Any) -> None:
         try:
             entry_id = record.key.decode()
-            self._lists.put(entry_id, None if record.value is None else decode(record.value, ListEntry))
+            self.lists.put(entry_id, None if record.value is None else decode(record.value, ListEntry))
         except (ValueError, AttributeError) as error:
             _log.error(
                 "an entry of lists cannot be used by detection and is passed over; it stays on its topic",

@@ -16,6 +16,7 @@ from detectors import sums
 from detectors.alert import Alert, content_id
 from detectors.burst import Burst
 from detectors.candidates import FEATURES
+from detectors.clone import Clone
 from detectors.evidence import Alerts
 from detectors.flood import Flood
 from detectors.fold import Columns, aligned, columns_of, fold, new_output, new_state, parameters_of
@@ -28,6 +29,7 @@ from detectors.registry import features_by_pattern
 from detectors.rotation import Rotation
 from detectors.shape import (
     BURST_NUMBER,
+    CLONE,
     FLOOD,
     FOREIGN_GATEWAY,
     FOREIGN_GATEWAY_BLOCK,
@@ -93,6 +95,7 @@ class Detect:
             SWEEP_BLOCK: sweep,
             WANGIRI: wangiri,
             WANGIRI_BLOCK: wangiri,
+            CLONE: Clone(),
             POLICY: Policy(settings.detectors.policy),
             MISROUTED: Misrouted(),
             NEIGHBOUR: Neighbour(),

@@ -277,4 +277,5 @@ def test_without_a_place_for_the_cache_it_still_runs(tmp_path: Path) -> None:
 
 
 def test_the_frame_schema_is_read_whole() -> None:
-    assert set(fold.Columns._fields) - {"trunks", "networks", "operators", "receivers"} <= set(FRAME_SCHEMA.names)
+    hashes = {"trunks", "networks", "operators", "receivers"}
+    assert set(fold.Columns._fields) - hashes <= set(FRAME_SCHEMA.names)

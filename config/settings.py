@@ -202,6 +202,9 @@ class UnallocatedSettings(Section):
     number_calls: Positive = Field(2, description="calls of one number within an hour before it is proposed")
     block_calls: Positive = Field(3, description="calls of one block within an hour before it is proposed")
     block_numbers: Positive = Field(2, description="numbers of the block that must have made them")
+    machine_callees: Positive = Field(
+        6, description="distinct callees in 10 min from which a machine's number is no machine's"
+    )
     least_prefix_digits: Positive = Field(
         7, description="digits, country code included, that a proposed prefix has at least"
     )
@@ -253,6 +256,9 @@ class PolicySettings(Section):
     service_hours: str = Field("", description="local hours of service calls; empty: any")
     consent_for: str = Field(
         "", description="categories whose calls need the callee's consent, comma-separated; empty: none"
+    )
+    persistent: Positive = Field(
+        8, description="callees who had refused it, called in a day, from which a marketer itself is proposed"
     )
     outside_callees: Positive = Field(
         3, description="callees called outside hours before rules are proposed; one may be a slow clock"

@@ -109,6 +109,9 @@ from detectors.windows import (
 from detectors.wrong_place import new_suspects
 
 SIGNALS = 4_096
+EMERGENCY = 5
+"""``detectors.calls.NumberStatus.EMERGENCY``: never a subject. A short service number may be one: whoever
+shows it may have no right to, and rules about it are refused or approved by people."""
 MOST_A_ROW = 12
 """Signals one row can raise, and one that is weighed against them."""
 MOST_CONTACTS_A_ROW = 2
@@ -369,7 +372,7 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any)
         called = find(s.callees, number)
         if called >= 0:
             inbound = np.float64(total(s.callees.rows[called].day_attempts))
-    if p.burst.on and not _service(status):
+    if p.burst.on and status != EMERGENCY:
         f = out.signals[out.used[0]].features
         level = burst.look(row, inbound, c.caller_kind[i], p.burst, f)
         if level != NOTHING:
@@ -392,7 +395,7 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any)
     advance_block(block, time)
     if attempt:
         note_number(block, time, number)
-    if news & 2 and _is_talk(c, i):
+    if news & 2 and _is_talk(c, i) and rotation.is_ordinary(row):
         note_ordinary(block, time, number)
     if status == 0:
         ways.look(row, block, number, inbound, is_new, known, c, i, news, s, p, lists, out)
@@ -400,9 +403,10 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any)
         _light_call(c, i, news, number, block, row, inbound, s, p, out)
         if considered and not candidate:
             candidates.see_block(block_key, block, c, i, news, s.suspect_blocks, p.candidates, out)
-    if p.unallocated.on and attempt and unallocated.cannot_exist(status):
+    machine = c.caller_kind[i] == unallocated.MACHINE and status == 0
+    if p.unallocated.on and attempt and (machine or unallocated.cannot_exist(status)):
         f = out.signals[out.used[0]].features
-        level = unallocated.look(row, block, p.unallocated, f)
+        level = unallocated.look(row, block, machine, p.unallocated, f)
         if level != NOTHING:
             few = f[2] <= unallocated.FEW_NUMBERS
             rationed = number if few else block_key

@@ -450,12 +450,13 @@ class Policy:
 
     def __init__(self, settings: PolicySettings) -> None:
         self._parameters = parameters_of(settings)
+        self._persistent = settings.persistent
 
     def describe(self, signal: Signal, call: Call) -> Finding | None:
         f = signal.features
         kind = int(f["kind"])
         aimed = kind == AIMED
-        proposals = [_proposed(f, call, aimed)]
+        proposals = [_proposed(f, call, aimed or self._persists(kind, f))]
         return Finding(
             subject_type="number",
             subject_value=call.caller_spelled,
@@ -467,6 +468,12 @@ class Policy:
             proposals=proposals if signal.level >= HIGH else [],
             withheld=() if signal.level >= HIGH else proposals,
         )
+
+    def _persists(self, kind: int, f: dict[str, float]) -> bool:
+        """Whether a caller goes on against refusals, and has no calls that people may need to get."""
+        marketer = CATEGORIES[int(f["category"])] in ("", "marketing")
+        refused = kind in (REFUSED_CALL, UNWANTED_MARKETING)
+        return marketer and refused and f["wronged"] >= self._persistent
 
     def _aim(self, f: dict[str, float]) -> Any:
         return weighed(
@@ -492,9 +499,9 @@ def _score(f: dict[str, float]) -> float:
     return round(1 / (1 + math.exp(-min(f["refusing"] + f["reciprocity"], 30.0))), 4)
 
 
-def _proposed(f: dict[str, float], call: Call, aimed: bool) -> Any:
-    """The caller where it is aimed at refusers, else this caller to this callee and nobody else."""
-    if aimed:
+def _proposed(f: dict[str, float], call: Call, whole: bool) -> Any:
+    """The caller where it is aimed at refusers or goes on against them, else this caller to this callee."""
+    if whole:
         return proposal(call.caller_match, f["calls_day"], 1, f["callees"])
     return proposal(Match(caller=f"+{call.caller}", callee=f"+{call.callee}"), 1, 1, 1)
 

@@ -291,7 +291,7 @@ class Reference:
         candidate = considered and self.suspects.caller(index, key, counts, happened, row)
         called = self.callees.get(number) if number else None
         inbound = called.calls(10_800_000, 8) if called else 0
-        if p.burst.on and not service:
+        if p.burst.on and row["caller_status"] != 5:
             level, f = burst.look_reference(counts, inbound, row["caller_kind"], p.burst)
             if level != NOTHING:
                 self._speak(BURST_NUMBER, key, key, index, time, attempt, int(f[2]), level, f)
@@ -421,7 +421,7 @@ class Reference:
         counts.advance(time)
         if attempt and counts.newest // 3_600_000 - time // 3_600_000 < 2:
             counts.callers.append(Attempt(time, number))
-        if "outcome" in news and _is_talk(row):
+        if "outcome" in news and _is_talk(row) and rotation.is_ordinary_reference(own):
             counts.ordinary.append((time, number))
         if status == 0:
             self._way(index, row, news, counts, own, inbound, is_new, known)
@@ -444,8 +444,9 @@ class Reference:
                     alone = rotation.is_proposed_alone_reference(f, p.rotation)
                     rationed = number if alone else block
                     self._speak(ROTATION, rationed, block, index, time, attempt, int(f[2]), level, f)
-        if p.unallocated.on and attempt and status in (1, 2, 3):
-            level, f = unallocated.look_reference(own, counts, p.unallocated)
+        machine = row["caller_kind"] == unallocated.MACHINE and status == 0
+        if p.unallocated.on and attempt and (machine or status in (1, 2, 3)):
+            level, f = unallocated.look_reference(own, counts, machine, p.unallocated)
             if level != NOTHING:
                 rationed = number if f[2] <= unallocated.FEW_NUMBERS else block
                 self._speak(UNALLOCATED, rationed, number, index, time, attempt, 1, level, f)

@@ -14,8 +14,8 @@ number never condemns its block. Then log-odds for abuse are summed up:
 A rule must not touch the ordinary numbers of the block. ``span`` holds the lowest and highest number whose
 call came to nothing and with which nobody talks. Where nobody ordinary is known in any hundred of the
 narrowest prefix that covers these, and the numbers are many for its width, that prefix is proposed on the
-trunk of most of the calls; else the calling number itself once it has called twice for nothing and nobody
-calls it.
+trunk of most of the calls; else the calling number itself once it has called twice for nothing and hardly
+anybody calls it.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ FEATURES = (
     Feature("span", "digits", "10 000 times the lowest, plus the highest last four digits of those", 0),
     Feature("ordinary", "hundreds", "hundreds of their common prefix in which somebody talked", 1),
     Feature("number_calls", "calls", "attempts of the calling number in the last hour", 1),
-    Feature("number_talked", "calls", "its calls of the last day that became talk, and calls to it", 1),
+    Feature("number_talked", "calls", "its calls of the day that became talk, and calls to it but one", 1),
 )
 
 EVIDENCE = (
@@ -80,6 +80,8 @@ LEAST_NUMBERS = (0, 3, 5, 10, 16)
 NEWCOMER_MS = 600_000
 NEWCOMERS_LIMIT = 5.0
 CALLED_LIMIT = -6.0
+ONE_BACK = 1.0
+"""Calls to a number that say nothing for it: of a hundred whom a nuisance call missed, some call back."""
 _STRANGE = 0.95
 """Share of a rotation's calls that are by newcomers."""
 
@@ -159,6 +161,18 @@ def is_newcomer(row: Any, time: Any) -> Any:
 
 
 @inlined
+def is_ordinary(row: Any) -> Any:
+    """Whether people talk with the number of a caller's row: twice today, and in a third of its calls."""
+    talked = total(row.day_talked)
+    return talked >= 2 and 3 * talked >= total(row.day_attempts)
+
+
+def is_ordinary_reference(number: Counts) -> bool:
+    talked = number.talks(10_800_000, 8)
+    return talked >= 2 and 3 * talked >= number.calls(10_800_000, 8)
+
+
+@inlined
 def _newcomer_odds(new: Any, calls: Any, share: Any, numbers: Any) -> Any:
     """One call a number counts: those of one number are not independent."""
     odds = new * math.log(_STRANGE / share) + (calls - new) * math.log((1.0 - _STRANGE) / (1.0 - share))
@@ -222,7 +236,7 @@ def look(block: Any, row: Any, inbound: Any, arrivals: Any, p: Any, f: Any) -> A
     else:
         f[15] = 100.0
     f[16] = np.float64(total(row.hour_attempts))
-    f[17] = np.float64(total(row.day_talked)) + inbound
+    f[17] = np.float64(total(row.day_talked)) + max(inbound - ONE_BACK, 0.0)
     if odds < p.threshold:
         return MEDIUM
     return CRITICAL if odds >= 2.0 * p.threshold else HIGH
@@ -279,7 +293,7 @@ def look_reference(
         span, ordinary = float(low * BLOCK + high), float(_ordinary_reference(block, low, high))
     features = [numbers, block.calls(10_000, 6), calls, callees, unanswered, brief, talked, pending]
     features += [block.calls(10_800_000, 8), called, outcome, misdialled, newcomers, habit, span, ordinary]
-    features += [number.calls(600_000, 6), number.talks(10_800_000, 8) + inbound]
+    features += [number.calls(600_000, 6), number.talks(10_800_000, 8) + max(inbound - ONE_BACK, 0)]
     if odds < p.threshold:
         return MEDIUM, features
     return (CRITICAL if odds >= 2 * p.threshold else HIGH), features

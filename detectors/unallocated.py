@@ -1,5 +1,8 @@
 """Callers that cannot exist: numbers that no range of the numbering plan holds, or of a wrong length.
 
+Numbers of machines (meters, vehicles) exist, but call one or two numbers: from ``machine_callees`` distinct
+callees within ten minutes on the number is proposed.
+
 The status is the plan's, looked up by ``ingest``; texts, withheld numbers, service and emergency numbers are
 none of this detector's business. A number that cannot exist is the one case where a single feature may block.
 
@@ -17,7 +20,7 @@ import numpy as np
 
 from config.settings import UnallocatedSettings
 from detectors.alert import Match
-from detectors.calls import BLOCK, NumberStatus
+from detectors.calls import BLOCK, NumberKind, NumberStatus
 from detectors.kernels import inlined, popcount
 from detectors.plain import Counts
 from detectors.shape import HIGH, LOW, NOTHING, Call, Feature, Finding, Signal, proposal, weighed
@@ -30,7 +33,7 @@ FEATURES = (
     Feature("block_numbers", "numbers", "distinct numbers of the block that called in the last two hours", 0),
     Feature("number_calls_day", "calls", "attempts of the number in the last day", 0),
     Feature("block_calls_day", "calls", "attempts of the block in the last day", 0),
-    Feature("callees", "numbers", "distinct callees of the block in the last 10 minutes", 0),
+    Feature("callees", "numbers", "distinct callees of the block (of a machine: its own) in 10 minutes", 0),
 )
 
 EVIDENCE = (
@@ -45,6 +48,7 @@ _WHY = {
     NumberStatus.UNALLOCATED: "no range of the numbering plan holds it",
     NumberStatus.TOO_SHORT: "it is too short for its range",
     NumberStatus.TOO_LONG: "it is too long for its range",
+    NumberStatus.ALLOCATED: "its range belongs to machines, which call one or two numbers",
 }
 
 
@@ -62,6 +66,7 @@ class UnallocatedParameters(NamedTuple):
     number_calls: int
     block_calls: int
     block_numbers: float
+    machine_callees: float
 
 
 def parameters_of(settings: UnallocatedSettings) -> UnallocatedParameters:
@@ -70,7 +75,11 @@ def parameters_of(settings: UnallocatedSettings) -> UnallocatedParameters:
         number_calls=settings.number_calls,
         block_calls=settings.block_calls,
         block_numbers=float(settings.block_numbers),
+        machine_callees=float(settings.machine_callees),
     )
+
+
+MACHINE = int(NumberKind.MACHINE)
 
 
 @inlined
@@ -80,8 +89,8 @@ def cannot_exist(status: Any) -> Any:
 
 
 @inlined
-def look(number: Any, block: Any, p: Any, f: Any) -> Any:
-    """Level of an attempt by a number that cannot exist, from its row and its block's; fills ``f``."""
+def look(number: Any, block: Any, machine: Any, p: Any, f: Any) -> Any:
+    """Level of an attempt by a number that cannot exist, or that belongs to a ``machine``; fills ``f``."""
     calls = total(number.hour_attempts)
     block_calls = total(block.hour_attempts)
     numbers = LINEAR[popcount(block.numbers[0] | block.numbers[1])]
@@ -91,7 +100,9 @@ def look(number: Any, block: Any, p: Any, f: Any) -> Any:
     f[2] = np.float64(round(numbers))
     f[3] = np.float64(total(number.day_attempts))
     f[4] = np.float64(total(block.day_attempts))
-    f[5] = distinct(block.counterparts)
+    f[5] = distinct(number.counterparts) if machine else distinct(block.counterparts)
+    if machine:
+        return HIGH if f[5] >= p.machine_callees else NOTHING
     if calls >= p.number_calls or (block_calls >= p.block_calls and f[2] >= p.block_numbers):
         return HIGH
     if calls == 0:
@@ -99,7 +110,9 @@ def look(number: Any, block: Any, p: Any, f: Any) -> Any:
     return LOW
 
 
-def look_reference(number: Counts, block: Counts, p: UnallocatedParameters) -> tuple[int, list[float]]:
+def look_reference(
+    number: Counts, block: Counts, machine: bool, p: UnallocatedParameters
+) -> tuple[int, list[float]]:
     """What `look` decides, and its features, from the events themselves."""
     features = [
         float(number.calls(600_000, 6)),
@@ -107,8 +120,10 @@ def look_reference(number: Counts, block: Counts, p: UnallocatedParameters) -> t
         float(round(block.numbers())),
         float(number.calls(10_800_000, 8)),
         float(block.calls(10_800_000, 8)),
-        block.counterparts(),
+        number.counterparts() if machine else block.counterparts(),
     ]
+    if machine:
+        return (HIGH if features[5] >= p.machine_callees else NOTHING), features
     if features[0] >= p.number_calls:
         return HIGH, features
     if features[1] >= p.block_calls and features[2] >= p.block_numbers:
@@ -129,7 +144,8 @@ class Unallocated:
         f = signal.features
         number, block = call.caller, call.caller // BLOCK
         status = NumberStatus(call.caller_status)
-        by_block = (
+        machine = status == NumberStatus.ALLOCATED
+        by_block = not machine and (
             f["block_calls"] >= self._settings.block_calls
             and f["block_numbers"] >= self._settings.block_numbers
         )
@@ -171,6 +187,7 @@ _KIND = {
     NumberStatus.UNALLOCATED: "unallocated_number",
     NumberStatus.TOO_SHORT: "wrong_length",
     NumberStatus.TOO_LONG: "wrong_length",
+    NumberStatus.ALLOCATED: "machine_number",
 }
 
 
@@ -184,7 +201,7 @@ def _sentence(
             f"hour, but the numbering plan has nobody there (last +{call.caller}); {way}."
         )
     times = "once" if f["number_calls"] <= 1 else f"{f['number_calls']:.0f} times"
-    sentence = f"+{call.caller} called {times} within an hour, but cannot exist: {_WHY[status]}"
+    sentence = f"+{call.caller} called {times} within an hour, but cannot be a caller: {_WHY[status]}"
     if by_block:
         sentence += f"; {f['block_numbers']:.0f} numbers of block +{block}* did so"
     return f"{sentence}; {way}."

@@ -139,9 +139,13 @@ def test_an_outage_is_not_the_callers_doing() -> None:
     assert proposed(alerts_of(in_time(rows))) == []
 
 
-def test_a_service_number_is_no_subject() -> None:
+def test_an_emergency_number_is_no_subject() -> None:
+    assert alerts_of(dialler(110, 500, 100, [None], caller_status=NumberStatus.EMERGENCY)) == []
+
+
+def test_a_service_number_is_told_of_though_no_rule_may_stop_it() -> None:
     rows = dialler(95588, 500, 100, [None], caller_status=NumberStatus.SHORT_SERVICE)
-    assert alerts_of(rows) == []
+    assert only(alerts_of(rows)).severity == "critical"
 
 
 def test_a_good_reputation_takes_more_to_lose() -> None:

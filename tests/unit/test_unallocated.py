@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from detectors.alert import Alert, Match
-from detectors.calls import NumberStatus
+from detectors.calls import NumberKind, NumberStatus
 from tests.alerts import alerts_of, detector, proposed
-from tests.traffic import START, FakePlan, Row, both_roles, cdr, frame
+from tests.traffic import START, FakePlan, Row, both_roles, call, cdr, frame, in_time
 
 GHOST = 8617001230000
 PLAN = FakePlan(8617)
@@ -95,3 +95,20 @@ def test_a_storm_of_ghosts_is_few_alerts() -> None:
 def test_the_plan_is_the_one_that_judged_the_callers() -> None:
     found = detector(PLAN)(frame(both_roles(calls_by(GHOST)), plan_version="2026-09"), 0)
     assert found.alerts[0].plan_version == "2026-09"
+
+
+def test_a_machines_number_that_calls_around_is_no_machine() -> None:
+    """A lift telephone calls its two numbers; whoever calls ten has no lift."""
+
+    def calls(callees: int) -> list[Alert]:
+        rows: list[Row] = []
+        for n in range(30):
+            callee = 8613900000000 + n % callees * 7_919
+            kind = {"caller_kind": NumberKind.MACHINE}
+            rows += call(START + n * 5_000, 8614600512527, callee, f"m{n}", 30_000, **kind)
+        return [a for a in alerts_of(in_time(rows)) if a.detector == "unallocated"]
+
+    assert calls(2) == []
+    found = calls(10)
+    assert [a.kind for a in found] == ["machine_number"]
+    assert proposed(found) == [Match(caller="+8614600512527")]

@@ -1,9 +1,12 @@
 """What `detect` costs: rows a second of frames on one core, nanoseconds a row, bytes a subject.
 
-    python -m bench.detect [--rows N] [--batch N]
+    python -m bench.detect [--rows N] [--batch N] [--rounds N]
 
 Frames are made beforehand; what is measured is the whole step, from a record batch to alerts and summary, in
 CPU time of its thread. Half of the calls are attempts and half are ends; each is seen from both ends.
+
+What each detector adds is a difference: the suite's first scenario with every detector on, less the same with
+that one off, in turns, over tables that hold a million numbers already.
 """
 
 from __future__ import annotations
@@ -13,19 +16,29 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pyarrow as pa
 
 from bench.report import write_results
-from config.settings import DetectSettings, Settings
+from config.settings import DetectorsSettings, DetectSettings, KafkaSettings, Settings
 from detectors.calls import FRAME_SCHEMA, TAIL
 from detectors.fold import warm
+from detectors.plan import NumberingPlan
+from detectors.registry import DETECTORS
+from detectors.shape import BEHAVIOUR
 from detectors.subjects import BYTES_PER_SUBJECT, used
 from streams.detect.step import Detect
+from streams.ingest.step import Ingest
+from streams.simulate import Simulation
+from streams.simulate.suite import suite_scenarios
+from streams.wire.records import SourceRecord
 
 START = 1_788_230_400_000
 FIRST = 8_613_000_000_000
@@ -130,6 +143,80 @@ def row(metric: str, unit: str, values: list[float]) -> dict[str, Any]:
     }
 
 
+def suite_frames(batch: int) -> list[pa.RecordBatch]:
+    """The frames of the suite's first scenario, with its campaigns, in records of about ``batch`` rows."""
+    settings = Settings(kafka=KafkaSettings(partitions=1))
+    ingest = Ingest(NumberingPlan.load(settings.numbering), settings)
+    traffic = Simulation(suite_scenarios(1)[0].scenario).traffic()
+    frames: list[pa.RecordBatch] = []
+    while events := list(islice(traffic, batch // 2)):
+        value = orjson.dumps([each.event for each in events])
+        for ingested in ingest.steps([SourceRecord(value, "calls", 0, len(frames), None)]):
+            frames += ingested.frames.values()
+    return frames
+
+
+def earlier(batch: pa.RecordBatch, by: int) -> pa.RecordBatch:
+    place = batch.schema.get_field_index("time")
+    times = pa.array(batch.column(place).to_numpy() - by)
+    return batch.set_column(place, batch.schema.field(place), times)
+
+
+def arrays_of(state: Any) -> list[npt.NDArray[Any]]:
+    """Every array of a state, one after another."""
+    if isinstance(state, np.ndarray):
+        return [state]
+    return [array for part in state for array in arrays_of(part)]
+
+
+def additions(rounds: int, batch: int) -> list[dict[str, Any]]:
+    """What each detector of `detect` adds to a row of the suite's traffic, and all of them to a bare fold.
+
+    Every turn starts from a copy of the same state and takes the same frames; the figures are of the
+    differences within a round, since rounds share the weather of the machine.
+    """
+    room = DetectSettings(tracked_numbers=1 << 21)
+    frames = suite_frames(batch)
+    begin = int(frames[0].column("time").to_numpy().min())
+    first = Detect(0, Settings(detect=room), NoPlan())
+    filling = 4_000_000 // batch
+    shift = START + filling * batch // 2 * 1_000 // CALLS_A_SECOND - begin
+    for n in range(filling):
+        first(earlier(record(n, batch, 1_000_000, 0), shift), n)
+    print(f"filled with {used(first.state.callers):,} callers", file=sys.stderr)
+    filled = [array.copy() for array in arrays_of(first.state)]
+    names = [each.name for each in DETECTORS if max(each.patterns) < BEHAVIOUR]
+    variants = {"": (), "all": tuple(names)} | {name: (name,) for name in names}
+
+    def turn(off: Sequence[str]) -> float:
+        for array, source in zip(arrays_of(first.state), filled, strict=True):
+            array[...] = source
+        detectors = DetectorsSettings.model_validate({name: {"mode": "off"} for name in off})
+        step = Detect(0, Settings(detect=room, detectors=detectors), NoPlan())
+        step.state = first.state
+        started = time.thread_time()
+        for offset, frame in enumerate(frames):
+            step(frame, offset)
+        return 1e9 * (time.thread_time() - started) / sum(frame.num_rows for frame in frames)
+
+    taken: dict[str, list[float]] = {name: [] for name in variants}
+    for number in range(rounds):
+        for name, off in variants.items():
+            taken[name].append(turn(off))
+        print(f"round {number + 1}: {taken[''][-1]:.0f} ns a row, all on", file=sys.stderr)
+    on = np.array(taken.pop(""))
+    found = [
+        row("rows a second, suite's traffic, 1 000 000 numbers", "rows/s", sorted(1e9 / on)),
+        row("time of a row, suite's traffic, 1 000 000 numbers", "ns", sorted(on)),
+    ]
+    for name, without in taken.items():
+        metric = (
+            "time that all detectors add to a row" if name == "all" else f"time that `{name}` adds to a row"
+        )
+        found.append(row(metric, "ns", sorted(on - np.array(without))))
+    return found
+
+
 def starting(cold: bool) -> float:
     """CPU seconds until the kernels are ready in a new process, with or without a cache."""
     code = "import time; from detectors.fold import warm; b = time.process_time(); warm(); "
@@ -145,6 +232,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=2_000_000, help="rows measured in each case")
     parser.add_argument("--batch", type=int, default=20_000, help="rows of one record")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds over the suite's traffic")
     asked = parser.parse_args()
     warm()
     rows = [
@@ -152,6 +240,7 @@ def main() -> None:
         *measure("20 000 numbers", 20_000, 0, asked.rows, asked.batch),
         *measure("30 % by 50 attackers", 1_000_000, 0.3, asked.rows, asked.batch),
         *measure("1 000 000 numbers, small records", 1_000_000, 0, asked.rows // 10, 1_000),
+        *additions(asked.rounds, asked.batch),
         row("memory of a tracked subject", "bytes", [BYTES_PER_SUBJECT]),
         row("kernels compiled", "s", [starting(cold=True)]),
         row("kernels loaded from the cache", "s", sorted(starting(cold=False) for _ in range(3))),

@@ -687,7 +687,9 @@ class ProfileSettings(Section):
     settle_seconds: Positive = Field(
         5, description="a second is judged once traffic this much newer was seen"
     )
-    tracked_trunks: Positive = Field(4_096, description="trunks kept; the one longest without traffic goes")
+    tracked_trunks: Positive = Field(
+        4_096, description="trunks and network pairs kept; the one longest without traffic goes"
+    )
     min_attempts: Positive = Field(30, description="attempts a trunk's seconds are pooled to and judged at")
     pool_seconds: Positive = Field(
         60, description="a pool ends after this even with fewer attempts, unjudged"
@@ -719,6 +721,9 @@ class ProfileSettings(Section):
     )
     drift_delta: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.002, description="significance of ADWIN's drift test; smaller: fewer drifts"
+    )
+    season_weeks: Positive = Field(
+        3, description="weeks an hour of the week must be known before what is usual then is no outlier"
     )
     epoch_hours: Positive = Field(2, description="a model learns for one epoch, then judges for one")
 

@@ -1,8 +1,8 @@
-"""`profile`: outliers and drift of each trunk's traffic, learnt online with river.
+"""`profile`: outliers and drift of the traffic of trunks and pairs of networks, learnt online with river.
 
-One `TrunkModel` watches all trunks. A trunk's seconds are pooled until they hold enough attempts to
-speak of ratios; the pool becomes a vector of five features relative to the trunk's own moving baseline,
-scored by one forest of half-space trees that all trunks share, against a threshold learnt from recent
+One `TrafficModel` watches all of them. A subject's seconds are pooled until they hold enough attempts to
+speak of ratios; the pool becomes a vector of seven features relative to the subject's own moving
+baseline, scored by one forest of half-space trees that all share, against a threshold learnt from recent
 scores. ADWIN watches the level of three of the features. `docs/detectors/profile.md` has the reasons.
 
 Everything is in event time and nothing depends on chance, the clock or the order of a mapping: the
@@ -21,10 +21,14 @@ from river.drift import ADWIN
 from river.stats import RollingQuantile
 
 from config.settings import ProfileSettings
-from detectors.alert import SEVERITIES, Alert, Evidence, Severity, Subject, Window, content_id
+from detectors.alert import SEVERITIES, Alert, Evidence, Severity, Subject, SubjectType, Window, content_id
+from detectors.seasons import Seasons
+
+Key = tuple[SubjectType, str]
+"""Type and value of a subject: a trunk, or a pair of networks as ``CM>CU``."""
 
 WINDOW_SECONDS = 600
-"""Alerts of one trunk inside one aligned window of this length are one growing alert."""
+"""Alerts of one subject inside one aligned window of this length are one growing alert."""
 
 BITMAP_BITS = 256
 SATURATED_ZEROS = 4
@@ -35,9 +39,13 @@ SCALE_DEVIATIONS = 6.0
 
 FURTHEST = "furthest_deviation"
 
-NAMED_NETWORKS = 16
+NAMED = 16
+"""Networks and trunks that an alert names."""
 PUBLISH_SECONDS = 30
 """A growing alert has a new version at most this often, unless its kind or severity changes."""
+
+PAIR_PATIENCE = 4
+"""Times as many outlying pools as a trunk's make an alert of a pair of networks."""
 
 DRIFT_CLOCK = 8
 """ADWIN looks for a change every so many pools."""
@@ -63,10 +71,23 @@ ANSWERED = Feature("answer_seizure_ratio", False, 0.03, 0.5)
 RING = Feature("mean_ring_ms", True, 0.10, 0.7)
 TALK = Feature("mean_talk_ms", True, 0.15, 1.4)
 CALLEES = Feature("callees_per_attempt", True, 0.05, 0.3)
-FEATURES = (ATTEMPTS, ANSWERED, RING, TALK, CALLEES)
+FAILED = Feature("failed_share", False, 0.03, 0.3)
+UNWANTED = Feature("unwanted_share", False, 0.03, 0.4)
+FEATURES = (ATTEMPTS, ANSWERED, RING, TALK, CALLEES, FAILED, UNWANTED)
+FLOORS = {feature.name: feature.floor for feature in FEATURES}
 DRIFT_FEATURES = (ANSWERED, RING, TALK)
 """Not the attempts: they have their daily course, and a step in them is an outlier."""
+WORSE = {ANSWERED: -1, TALK: -1, CALLEES: -1, UNWANTED: 1}
+"""Features, and where each goes in an attack."""
 ORDER = {feature.name: place for place, feature in enumerate(FEATURES)}
+
+
+ADVICE = {
+    "outlier": "look at who calls over it and ask the sending network what changed",
+    "drift": "look at who calls over it and ask the sending network what changed",
+    "attack": "look at who calls over it and ask the sending network to stop them",
+    "outage": "the network loses calls, so look for a fault before an attack",
+}
 
 
 def _seconds(ms: float) -> str:
@@ -79,12 +100,14 @@ PHRASES: dict[str, Callable[[float, float], str]] = {
     RING.name: lambda a, t: f"a mean ring time of {_seconds(a)} (usual {_seconds(t)})",
     TALK.name: lambda a, t: f"a mean talk time of {_seconds(a)} (usual {_seconds(t)})",
     CALLEES.name: lambda a, t: f"{a:.2f} distinct callees per attempt (usual {t:.2f})",
+    FAILED.name: lambda a, t: f"{a:.0%} of its calls lost by the network (usual {t:.0%})",
+    UNWANTED.name: lambda a, t: f"{a:.0%} refused, given up after a ring or to no number (usual {t:.0%})",
 }
 
 
 @dataclass(slots=True)
 class Sums:
-    """Traffic of one trunk, summed; the fields are those of a summary row."""
+    """Traffic of one subject, summed; the fields are those of a summary row."""
 
     attempts: int = 0
     ends: int = 0
@@ -95,6 +118,12 @@ class Sums:
     callees: int = 0
     """256-bit linear-counting bitmap."""
     networks: frozenset[str] = frozenset()
+    trunks: frozenset[str] = frozenset()
+    failed: int = 0
+    busy: int = 0
+    invalid: int = 0
+    refused: int = 0
+    one_ring: int = 0
 
     def add(self, other: Sums) -> None:
         self.attempts += other.attempts
@@ -105,6 +134,12 @@ class Sums:
         self.talk_ms += other.talk_ms
         self.callees |= other.callees
         self.networks |= other.networks
+        self.trunks |= other.trunks
+        self.failed += other.failed
+        self.busy += other.busy
+        self.invalid += other.invalid
+        self.refused += other.refused
+        self.one_ring += other.one_ring
 
 
 @dataclass(slots=True)
@@ -132,6 +167,9 @@ def values(sums: Sums, seconds: int, least: int) -> dict[Feature, Value]:
     found = {ATTEMPTS: Value((sums.attempts + 0.5) / seconds, max(sums.attempts, 1))}
     if sums.ends >= least:
         found[ANSWERED] = Value(sums.answered / sums.ends, sums.ends)
+        found[FAILED] = Value(sums.failed / sums.ends, sums.ends)
+        unwanted = sums.invalid + sums.refused + sums.one_ring
+        found[UNWANTED] = Value(unwanted / sums.ends, sums.ends)
     if sums.rings >= least:
         found[RING] = Value(sums.ring_ms / sums.rings + 1, sums.rings)
     if sums.answered >= least:
@@ -197,6 +235,7 @@ class Episode:
     score: float
     severity: Severity
     networks: frozenset[str]
+    trunks: frozenset[str]
     observed: dict[Feature, tuple[float, float]]
     """Feature to weighted sum and weight of its values."""
     moved: dict[Feature, float]
@@ -209,7 +248,8 @@ class Episode:
         self.calls += later.calls
         self.score = max(self.score, later.score)
         self.severity = max(self.severity, later.severity, key=SEVERITIES.index)
-        self.networks = frozenset(sorted(self.networks | later.networks)[:NAMED_NETWORKS])
+        self.networks = frozenset(sorted(self.networks | later.networks)[:NAMED])
+        self.trunks = frozenset(sorted(self.trunks | later.trunks)[:NAMED])
         for feature, (total, weight) in later.observed.items():
             have, had = self.observed.get(feature, (0.0, 0.0))
             self.observed[feature] = (have + total, had + weight)
@@ -218,7 +258,14 @@ class Episode:
         self.drifted.update(later.drifted)
 
     def kind(self) -> str:
-        return "outlier" if self.moved else "drift"
+        """What it is, by what moved: calls that the network loses are an outage, whatever else follows from
+        it; more attempts of which more come to nothing are an attack."""
+        if not self.moved:
+            return "drift"
+        if self.moved.get(FAILED, 0.0) > 0:
+            return "outage"
+        worse = any(self.moved.get(feature, 0.0) * sign > 0 for feature, sign in WORSE.items())
+        return "attack" if worse and self.moved.get(ATTEMPTS, 0.0) > 0 else "outlier"
 
 
 @dataclass(slots=True)
@@ -235,7 +282,9 @@ class OpenAlert:
 
 
 @dataclass(slots=True)
-class Trunk:
+class Watched:
+    """One subject."""
+
     since: int
     """Start of its first pool, seconds since the epoch."""
     start: int
@@ -256,11 +305,12 @@ class Trunk:
             self.suspect, self.held_since = None, None
 
 
-class TrunkModel:
-    """Learns and judges the traffic of all trunks, a second of event time after the other."""
+class TrafficModel:
+    """Learns and judges the traffic of all subjects, a second of event time after the other."""
 
-    def __init__(self, settings: ProfileSettings) -> None:
+    def __init__(self, settings: ProfileSettings, seasons: Seasons) -> None:
         self._settings = settings
+        self._seasons = seasons
         self._config_hash = content_id(settings.model_dump())[:16]
         self._forest = HalfSpaceTrees(
             n_trees=settings.trees,
@@ -270,75 +320,84 @@ class TrunkModel:
         )
         self._threshold = RollingQuantile(q=settings.quantile, window_size=settings.threshold_vectors)
         self._scored = 0
-        self._trunks: OrderedDict[str, Trunk] = OrderedDict()
-        self._due: dict[str, int] = {}
+        self._watched: dict[SubjectType, OrderedDict[Key, Watched]] = {
+            "trunk": OrderedDict(),
+            "network_pair": OrderedDict(),
+        }
+        self._due: dict[Key, int] = {}
         self.vectors = 0
         self.evicted = 0
 
     def __len__(self) -> int:
         """Trunks tracked."""
-        return len(self._trunks)
+        return len(self._watched["trunk"])
 
-    def judge(self, second: int, traffic: Mapping[str, Sums]) -> list[Alert]:
+    def judge(self, second: int, traffic: Mapping[Key, Sums]) -> list[Alert]:
         """Folds in one second of every trunk's traffic. Seconds must rise from call to call."""
         alerts = self.advance(second)
-        for name in sorted(traffic):
-            trunk = self._touch(name, second, alerts)
-            self._end_overdue_pool(name, trunk, second, alerts)
-            trunk.pool.add(traffic[name])
-            if trunk.pool.attempts >= self._settings.min_attempts:
-                self._end_pool(name, trunk, second + 1, alerts)
+        for key in sorted(traffic):
+            watched = self._touch(key, second, alerts)
+            self._end_overdue_pool(key, watched, second, alerts)
+            watched.pool.add(traffic[key])
+            if watched.pool.attempts >= self._settings.min_attempts:
+                self._end_pool(key, watched, second + 1, alerts)
         return alerts
 
     def advance(self, second: int) -> list[Alert]:
         """What is due for publication at ``second`` although nothing new happened."""
-        due = sorted((at, name) for name, at in self._due.items() if at <= second)
-        return [self._publish(name, at) for at, name in due]
+        due = sorted((at, key) for key, at in self._due.items() if at <= second)
+        return [self._publish(key, at) for at, key in due]
 
     def close(self) -> list[Alert]:
         """What has grown since it was last published."""
-        return [self._publish(name, at) for at, name in sorted((at, n) for n, at in self._due.items())]
+        return [self._publish(key, at) for at, key in sorted((at, n) for n, at in self._due.items())]
 
-    def _touch(self, name: str, second: int, alerts: list[Alert]) -> Trunk:
-        trunk = self._trunks.get(name)
-        if trunk is None:
-            if len(self._trunks) >= self._settings.tracked_trunks:
-                self._evict(second, alerts)
-            trunk = self._trunks[name] = Trunk(since=second, start=second)
+    def _touch(self, key: Key, second: int, alerts: list[Alert]) -> Watched:
+        held = self._watched[key[0]]
+        watched = held.get(key)
+        if watched is None:
+            if len(held) >= self._settings.tracked_trunks:
+                self._evict(held, second, alerts)
+            watched = held[key] = Watched(since=second, start=second)
             delta = self._settings.drift_delta
-            trunk.drift = {f: DriftWatch(ADWIN(delta=delta, clock=DRIFT_CLOCK)) for f in DRIFT_FEATURES}
-        self._trunks.move_to_end(name)
-        return trunk
+            if key[0] == "trunk":
+                watched.drift = {f: DriftWatch(ADWIN(delta=delta, clock=DRIFT_CLOCK)) for f in DRIFT_FEATURES}
+        held.move_to_end(key)
+        return watched
 
-    def _evict(self, second: int, alerts: list[Alert]) -> None:
-        name = next(iter(self._trunks))
-        if name in self._due:
-            alerts.append(self._publish(name, second))
-        del self._trunks[name]
+    def _evict(self, held: OrderedDict[Key, Watched], second: int, alerts: list[Alert]) -> None:
+        key = next(iter(held))
+        if key in self._due:
+            alerts.append(self._publish(key, second))
+        del held[key]
         self.evicted += 1
 
-    def _end_overdue_pool(self, name: str, trunk: Trunk, second: int, alerts: list[Alert]) -> None:
+    def _end_overdue_pool(self, key: Key, watched: Watched, second: int, alerts: list[Alert]) -> None:
         """Ends a pool that ran out before ``second``; the silence after it is not learnt."""
         longest = self._settings.pool_seconds
-        if second - trunk.start >= longest:
-            if trunk.pool == Sums():
-                trunk.relent(trunk.strikes)
+        if second - watched.start >= longest:
+            if watched.pool == Sums():
+                watched.relent(watched.strikes)
             else:
-                self._end_pool(name, trunk, trunk.start + longest, alerts)
-            trunk.start = second
+                self._end_pool(key, watched, watched.start + longest, alerts)
+            watched.start = second
 
-    def _end_pool(self, name: str, trunk: Trunk, end: int, alerts: list[Alert]) -> None:
-        sums, start = trunk.pool, trunk.start
-        trunk.pool, trunk.start = Sums(), end
-        trunk.pools += 1
+    def _end_pool(self, key: Key, watched: Watched, end: int, alerts: list[Alert]) -> None:
+        sums, start = watched.pool, watched.start
+        watched.pool, watched.start = Sums(), end
+        watched.pools += 1
         found = values(sums, end - start, self._settings.min_calls)
-        vector, moved = self._relate(trunk, found)
+        vector, moved = self._relate(watched, found)
         score = float(self._forest.score_one(vector))
-        mature = trunk.pools > self._settings.grace_pools and end - trunk.since > self._settings.grace_seconds
-        full = sums.attempts >= self._settings.min_attempts
-        notable = self._notable(trunk, found, moved) if mature and full and self._exceeds(score) else {}
-        learning = not notable or self._held_too_long(trunk, end)
-        drifted = self._watch_drift(trunk, found, mature, end - start) if learning else {}
+        mature = self._is_mature(watched, end)
+        full = sums.attempts >= self._settings.min_attempts and (key[0] == "trunk" or len(sums.trunks) > 1)
+        notable = (
+            self._notable(key, watched, start, found, moved)
+            if mature and full and self._exceeds(score)
+            else {}
+        )
+        learning = not notable or self._held_too_long(watched, end)
+        drifted = self._watch_drift(watched, found, mature, end - start) if learning else {}
 
         if notable or drifted:
             episode = Episode(
@@ -347,19 +406,20 @@ class TrunkModel:
                 calls=sums.attempts,
                 score=score,
                 severity="medium" if ATTEMPTS in notable and len(notable) > 1 else "low",
-                networks=frozenset(sorted(sums.networks)[:NAMED_NETWORKS]),
+                networks=frozenset(sorted(sums.networks)[:NAMED]),
+                trunks=frozenset(sorted(sums.trunks)[:NAMED]),
                 observed=_weighted(found, end - start),
                 moved=notable,
                 drifted=drifted,
             )
-            self._suspect(name, trunk, episode, alerts)
+            self._suspect(key, watched, episode, alerts)
         if not notable:
-            trunk.relent(1)
+            watched.relent(1)
         if learning:
-            self._learn(trunk, found, vector, score, end - start)
+            self._learn(watched, found, vector, score, end - start)
 
     def _relate(
-        self, trunk: Trunk, found: dict[Feature, Value]
+        self, watched: Watched, found: dict[Feature, Value]
     ) -> tuple[dict[str, float], dict[Feature, float]]:
         """The forest's vector, each in [0, 1], and how many deviations each feature is off its baseline.
 
@@ -368,7 +428,7 @@ class TrunkModel:
         """
         vector, moved = {}, {}
         for feature in FEATURES:
-            value, baseline = found.get(feature), trunk.baselines[feature]
+            value, baseline = found.get(feature), watched.baselines[feature]
             off = 0.0
             if value is not None and baseline.learnt:
                 off = (value.level(feature) - baseline.mean) / baseline.deviation(feature, value.count)
@@ -379,19 +439,40 @@ class TrunkModel:
         return vector, moved
 
     def _notable(
-        self, trunk: Trunk, found: dict[Feature, Value], moved: dict[Feature, float]
+        self,
+        key: Key,
+        watched: Watched,
+        start: int,
+        found: dict[Feature, Value],
+        moved: dict[Feature, float],
     ) -> dict[Feature, float]:
         """The features that moved far beyond noise and far enough to matter.
 
-        Fewer attempts than usual are never notable: late summaries look the same.
+        Fewer attempts than usual are never notable: late summaries look the same. Nor is what the subject
+        does every week at this hour.
         """
         return {
             feature: off
             for feature, off in moved.items()
             if abs(off) >= self._settings.notable_deviations
-            and self._matters(feature, found[feature].level(feature) - trunk.baselines[feature].mean)
+            and self._matters(feature, found[feature].level(feature) - watched.baselines[feature].mean)
             and not (feature is ATTEMPTS and off < 0)
+            and not self._seasonal(key, watched, start, feature, found[feature], off)
         }
+
+    def _seasonal(
+        self, key: Key, watched: Watched, start: int, feature: Feature, value: Value, off: float
+    ) -> bool:
+        """Whether enough weeks tell that the value is usual for the subject at this hour of the week."""
+        usual = self._seasons.levels(key, start).get(feature.name)
+        if usual is None or usual.weeks < self._settings.season_weeks:
+            return False
+        within = watched.baselines[feature].deviation(feature, value.count)
+        apart = value.level(feature) - usual.mean
+        if apart * off <= 0:
+            return True
+        far = abs(apart) / math.sqrt(within**2 + usual.variance) >= self._settings.notable_deviations
+        return not (far and self._matters(feature, apart))
 
     def _matters(self, feature: Feature, change: float) -> bool:
         least = math.log(self._settings.notable_ratio) if feature.log else self._settings.notable_change
@@ -401,52 +482,81 @@ class TrunkModel:
         learnt = self._threshold.get()
         return self._scored >= self._settings.forest_vectors and learnt is not None and score > learnt
 
-    def _suspect(self, name: str, trunk: Trunk, episode: Episode, alerts: list[Alert]) -> None:
+    def _suspect(self, key: Key, watched: Watched, episode: Episode, alerts: list[Alert]) -> None:
         """An outlier must last ``confirm_pools`` pools to become an alert, a drift is one at once."""
-        if trunk.suspect is None:
-            trunk.suspect = episode
+        if watched.suspect is None:
+            watched.suspect = episode
         else:
-            trunk.suspect.absorb(episode)
-        trunk.strikes = min(trunk.strikes + 1, self._settings.confirm_pools)
-        if trunk.held_since is None:
-            trunk.held_since = episode.first
-        if trunk.strikes >= self._settings.confirm_pools or episode.drifted:
-            confirmed, trunk.suspect = trunk.suspect, None
-            self._grow(name, trunk, confirmed, alerts)
+            watched.suspect.absorb(episode)
+        watched.strikes = min(watched.strikes + 1, self._needed(key))
+        if watched.held_since is None:
+            watched.held_since = episode.first
+        if watched.strikes >= self._needed(key) or episode.drifted:
+            confirmed, watched.suspect = watched.suspect, None
+            self._grow(key, watched, confirmed, alerts)
 
-    def _grow(self, name: str, trunk: Trunk, episode: Episode, alerts: list[Alert]) -> None:
+    def _needed(self, key: Key) -> int:
+        """Outlying pools that make an alert. A pair waits, for one of its trunks may explain it."""
+        return self._settings.confirm_pools * (1 if key[0] == "trunk" else PAIR_PATIENCE)
+
+    def _is_mature(self, watched: Watched, end: int) -> bool:
+        s = self._settings
+        return watched.pools > s.grace_pools and end - watched.since > s.grace_seconds
+
+    def _explained(self, episode: Episode) -> bool:
+        """Whether a trunk that carried the episode is new, under suspicion itself, or has an alert of now."""
+        for name in episode.trunks:
+            trunk = self._watched["trunk"].get(("trunk", name))
+            if trunk is None:
+                continue
+            if trunk.suspect is not None or trunk.held_since is not None:
+                return True
+            if episode.end - trunk.since <= self._settings.grace_seconds:
+                return True
+            if trunk.alert is not None and episode.end - trunk.alert.episode.end <= WINDOW_SECONDS:
+                return True
+        return False
+
+    def _grow(self, key: Key, watched: Watched, episode: Episode, alerts: list[Alert]) -> None:
+        if key[0] == "network_pair" and self._explained(episode):
+            return
         window = (episode.end - 1) // WINDOW_SECONDS * WINDOW_SECONDS
-        if trunk.alert is None or trunk.alert.window != window:
-            if name in self._due:
-                alerts.append(self._publish(name, episode.end))
-            trunk.alert = OpenAlert(window, episode, _typical(trunk))
+        if watched.alert is None or watched.alert.window != window:
+            if key in self._due:
+                alerts.append(self._publish(key, episode.end))
+            watched.alert = OpenAlert(window, episode, _typical(watched))
         else:
-            trunk.alert.episode.absorb(episode)
-        grown = trunk.alert.episode
-        if trunk.alert.shown != (grown.kind(), grown.severity):
-            alerts.append(self._publish(name, episode.end))
+            watched.alert.episode.absorb(episode)
+        grown = watched.alert.episode
+        if watched.alert.shown != (grown.kind(), grown.severity):
+            alerts.append(self._publish(key, episode.end))
         else:
-            self._due.setdefault(name, trunk.alert.published + PUBLISH_SECONDS)
+            self._due.setdefault(key, watched.alert.published + PUBLISH_SECONDS)
 
-    def _publish(self, name: str, at: int) -> Alert:
-        self._due.pop(name, None)
-        alert = self._trunks[name].alert
-        assert alert is not None, "only a trunk with an alert is due"
+    def _publish(self, key: Key, at: int) -> Alert:
+        self._due.pop(key, None)
+        alert = self._watched[key[0]][key].alert
+        assert alert is not None, "only a watched with an alert is due"
         alert.version += 1
         alert.published = at
         alert.shown = (alert.episode.kind(), alert.episode.severity)
-        return _written(name, alert, self._config_hash)
+        return _written(key, alert, self._config_hash)
 
-    def _held_too_long(self, trunk: Trunk, end: int) -> bool:
-        return trunk.held_since is not None and end - trunk.held_since > self._settings.hold_seconds
+    def _held_too_long(self, watched: Watched, end: int) -> bool:
+        return watched.held_since is not None and end - watched.held_since > self._settings.hold_seconds
 
     def _learn(
-        self, trunk: Trunk, found: dict[Feature, Value], vector: dict[str, float], score: float, seconds: int
+        self,
+        watched: Watched,
+        found: dict[Feature, Value],
+        vector: dict[str, float],
+        score: float,
+        seconds: int,
     ) -> None:
         weight = 1 - 0.5 ** (seconds / self._settings.half_life_seconds)
         for feature, value in found.items():
-            trunk.baselines[feature].learn(value.level(feature), weight)
-        if trunk.pools > self._settings.grace_pools:
+            watched.baselines[feature].learn(value.level(feature), weight)
+        if watched.pools > self._settings.grace_pools:
             self._forest.learn_one(vector)
             self.vectors += 1
             if score > 0:
@@ -454,12 +564,12 @@ class TrunkModel:
                 self._scored += 1
 
     def _watch_drift(
-        self, trunk: Trunk, found: dict[Feature, Value], mature: bool, seconds: int
+        self, watched: Watched, found: dict[Feature, Value], mature: bool, seconds: int
     ) -> dict[Feature, tuple[float, float]]:
         """Features whose level ADWIN finds changed, by enough to matter: before and after, natural units."""
         drifted = {}
         weight = 1 - 0.5 ** (seconds / self._settings.drift_half_life_seconds)
-        for feature, watch in trunk.drift.items():
+        for feature, watch in watched.drift.items():
             value = found.get(feature)
             if value is None:
                 continue
@@ -475,8 +585,8 @@ def _natural(feature: Feature, level: float) -> float:
     return math.exp(level) if feature.log else level
 
 
-def _typical(trunk: Trunk) -> dict[Feature, float]:
-    return {f: _natural(f, b.mean) for f, b in trunk.baselines.items() if b.learnt}
+def _typical(watched: Watched) -> dict[Feature, float]:
+    return {f: _natural(f, b.mean) for f, b in watched.baselines.items() if b.learnt}
 
 
 def _weighted(found: dict[Feature, Value], seconds: int) -> dict[Feature, tuple[float, float]]:
@@ -503,17 +613,17 @@ def _evidence(alert: OpenAlert) -> list[Evidence]:
     return listed
 
 
-def _written(name: str, alert: OpenAlert, config_hash: str) -> Alert:
+def _written(key: Key, alert: OpenAlert, config_hash: str) -> Alert:
     episode = alert.episode
     window = Window(alert.window * 1000, (alert.window + WINDOW_SECONDS) * 1000)
     evidence = _evidence(alert)
     return Alert(
-        alert_id=content_id(["profile", "trunk", name, window.start, config_hash]),
+        alert_id=content_id(["profile", *key, window.start, config_hash]),
         detector="profile",
         kind=episode.kind(),
         severity=episode.severity,
         score=round(episode.score, 4),
-        subject=Subject("trunk", name),
+        subject=Subject(key[0], key[1]),
         window=window,
         first_seen=episode.first * 1000,
         last_seen=episode.end * 1000 - 1,
@@ -521,18 +631,16 @@ def _written(name: str, alert: OpenAlert, config_hash: str) -> Alert:
         evidence=evidence,
         sample_call_ids=[],
         networks=sorted(episode.networks),
-        trunks=[name],
-        message=sentence(name, episode.kind(), evidence),
+        trunks=sorted(episode.trunks),
+        message=sentence(key, episode.kind(), evidence),
         config_hash=config_hash,
         version=alert.version,
     )
 
 
-def sentence(trunk: str, kind: str, evidence: list[Evidence]) -> str:
-    """What happened on ``trunk`` and what to do about it, in one sentence."""
+def sentence(key: Key, kind: str, evidence: list[Evidence]) -> str:
+    """What happened on the subject and what to do about it, in one sentence."""
     told = [PHRASES[e.feature](e.actual, e.typical) for e in sorted(evidence, key=lambda e: ORDER[e.feature])]
     verb = "now has" if kind == "drift" else "has"
-    return (
-        f"Trunk {trunk} {verb} {' and '.join(told)}: "
-        "look at who calls over it and ask the sending network what changed."
-    )
+    what = f"Trunk {key[1]}" if key[0] == "trunk" else f"Traffic {key[1]}"
+    return f"{what} {verb} {' and '.join(told)}: {ADVICE[kind]}."

@@ -7,18 +7,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from detectors.candidates import gave_up_soon, is_refused
 from detectors.kernels import inlined, kernel, mix, mix2
 from detectors.subjects import power_of_two
-from detectors.windows import SHORT_TALK_MS
+from detectors.windows import SHORT_TALK_MS, is_busy, is_failure, is_invalid
 
 BITMAP_WORDS = 4
 """64-bit words of the callee bitmap: 256-bit linear counting."""
-ATTEMPTS, ENDS, ANSWERED, SHORT, RING_MS, RINGS, TALK_MS = range(7)
+ATTEMPTS, ENDS, ANSWERED, SHORT, RING_MS, RINGS, TALK_MS, FAILED, BUSY, INVALID, REFUSED, ONE_RING = range(12)
+COUNTS = 12
 
 
 class Sums(NamedTuple):
     """Room for one group a row. ``slots`` int64 (a power of two of at least 2 n,), -1; of each group, in
-    order of its first row: ``first`` that row, int64 (n,); ``sums`` int64 (n, 7) in the order of the
+    order of its first row: ``first`` that row, int64 (n,); ``sums`` int64 (n, 12) in the order of the
     constants above, 0; ``callees`` uint64 (n, 4), 0."""
 
     slots: npt.NDArray[np.int64]
@@ -31,7 +33,7 @@ def new_sums(rows: int) -> Sums:
     return Sums(
         np.full(power_of_two(2 * rows), -1, np.int64),
         np.empty(rows, np.int64),
-        np.zeros((rows, 7), np.int64),
+        np.zeros((rows, COUNTS), np.int64),
         np.zeros((rows, BITMAP_WORDS), np.uint64),
     )
 
@@ -62,7 +64,28 @@ def group_sums(c: Any, to_network: Any, counted: Any, into: Sums) -> int:
                 sums[g, TALK_MS] += max(talk, 0)
                 if 0 <= talk <= SHORT_TALK_MS:
                     sums[g, SHORT] += 1
+            else:
+                cause = _cause_of(c, i)
+                if cause >= 0:
+                    sums[g, cause] += 1
     return int(groups)
+
+
+@inlined
+def _cause_of(c: Any, i: Any) -> Any:
+    """Which counter the unanswered outcome of row ``i`` belongs to, or -1."""
+    answered, cause, sip_code = c.answered[i], c.cause[i], c.sip_code[i]
+    if is_failure(answered, cause, sip_code):
+        return FAILED
+    if is_busy(answered, cause, sip_code):
+        return BUSY
+    if is_invalid(answered, cause, sip_code):
+        return INVALID
+    if is_refused(answered, cause, sip_code):
+        return REFUSED
+    if gave_up_soon(answered, c.ring_ms[i], c.released_by[i]):
+        return ONE_RING
+    return -1
 
 
 @inlined

@@ -109,7 +109,9 @@ class Pipeline:
         totals.late += summary.late
         totals.evicted += summary.evicted
         totals.newest = max(totals.newest or 0, summary.newest)
-        return detected.alerts + self._profile(summary)
+        alerts = self._profile(summary)
+        self._profile.hours_over.clear()
+        return detected.alerts + alerts
 
     def _responded(self, alerts: list[Alert]) -> list[RuleChange]:
         changes: list[RuleChange] = []

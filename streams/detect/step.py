@@ -229,6 +229,11 @@ class Detect:
                 rings=totals[sums.RINGS],
                 talk_ms=totals[sums.TALK_MS],
                 callees="".join(f"{word:016x}" for word in words[::-1]),
+                failed=totals[sums.FAILED],
+                busy=totals[sums.BUSY],
+                invalid=totals[sums.INVALID],
+                refused=totals[sums.REFUSED],
+                one_ring=totals[sums.ONE_RING],
             )
             for row, totals, words in zip(first.tolist(), counts.tolist(), callees.tolist(), strict=True)
         ]

@@ -1,5 +1,6 @@
-"""Binds `Profile` and `Models` to Kafka: `summaries`, `lessons`, `candidates`, `commands` in; `alerts` and
-`lessons` out. Its state is a fold over the first three, and reaches back as far as each of them needs."""
+"""Binds `Profile` and `Models` to Kafka: `summaries`, `lessons`, `candidates`, `commands` in; `alerts`,
+`lessons` and `baselines` out. Its state is a fold over the first three, as far back as each of them needs;
+what is usual at each hour of the week reaches back for weeks, and is taken from the compacted `baselines`."""
 
 from __future__ import annotations
 
@@ -12,10 +13,11 @@ from aiokafka import TopicPartition
 
 from config.settings import Settings
 from detectors.alert import Alert
+from detectors.seasons import HourLevels
 from streams.metrics import Metrics
 from streams.profile.models import LOOKBACK_MS, Models
 from streams.profile.step import Profile, lookback_ms
-from streams.runner import Role, Work
+from streams.runner import Role, Work, read_compacted
 from streams.topics import topic_name
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import Candidate, Command, Lesson, Summary, decode, encode
@@ -47,17 +49,20 @@ class ProfileRole(Role):
         self._settings = settings
         self._metrics = metrics
         self._models = Models(settings)
+        self._hours: dict[bytes, bytes] = {}
 
     def lookback(self, topic: str) -> int | None:
         return self._lookback[topic]
 
     async def restore(self, partitions: set[TopicPartition]) -> None:
         self._models = Models(self._settings)
+        baselines = topic_name(self._settings, "baselines")
+        self._hours = await read_compacted(self._settings, baselines) if partitions else {}
 
     def open(self, partition: TopicPartition) -> Work:
         work = self._works.get(partition.topic)
         if work is None:
-            return _Summaries(self._settings, self._metrics)
+            return _Summaries(self._settings, self._metrics, self._hours.values())
         return work(self._models, self._settings, self._metrics)
 
 
@@ -66,8 +71,11 @@ def _sent(topic: str, alerts: Iterable[Alert]) -> list[Outgoing]:
 
 
 class _Summaries:
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, hours: Iterable[bytes]) -> None:
         self._profile = Profile(settings)
+        for hour in hours:
+            self._profile.restore(decode(hour, HourLevels))
+        self._baselines = topic_name(settings, "baselines")
         self._alerts = topic_name(settings, "alerts")
         self._metrics = metrics
 
@@ -79,6 +87,9 @@ class _Summaries:
                 continue
             self._metrics.alerted(alerts)
             out += _sent(self._alerts, alerts)
+        over = self._profile.hours_over
+        out += [Outgoing(self._baselines, hour.key.encode(), encode(hour)) for hour in over if live]
+        over.clear()
         self._metrics.profiled(self._profile)
         return out
 

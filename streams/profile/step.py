@@ -1,14 +1,17 @@
-"""The pure step of `profile`: summaries in, alerts of the trunk profile out.
+"""The pure step of `profile` for traffic: summaries in, alerts of trunks and network pairs out.
 
 A fold over the single partition of `summaries`: the same records in the same order give the same
-alerts and the same state, so a restarted worker replays them instead of loading a snapshot.
+alerts and the same state, so a restarted worker replays them instead of loading a snapshot. What reaches back
+weeks, the levels of each hour of the week, is told as a record when the hour is over, and given back to a
+restarted worker before it replays.
 """
 
 from __future__ import annotations
 
 from config.settings import ProfileSettings, Settings
-from detectors.alert import Alert
-from detectors.profile import BITMAP_BITS, Sums, TrunkModel
+from detectors.alert import Alert, SubjectType
+from detectors.profile import BITMAP_BITS, FLOORS, Key, Sums, TrafficModel, values
+from detectors.seasons import HOUR_SECONDS, HourLevels, Seasons
 from streams.wire.records import Summary, SummaryRow
 
 LARGEST = 1 << 62
@@ -34,8 +37,13 @@ class Profile:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings.profile
         self._epoch = epoch_seconds(self._settings)
-        self._models: dict[int, TrunkModel] = {}
-        self._open: dict[int, dict[str, Sums]] = {}
+        self._models: dict[int, TrafficModel] = {}
+        self._open: dict[int, dict[SubjectType, dict[Key, Sums]]] = {}
+        self._seasons = Seasons(2 * self._settings.tracked_trunks)
+        self._hour = -1
+        self._of_hour: dict[Key, Sums] = {}
+        self.hours_over: list[HourLevels] = []
+        """Levels of hours that ended, oldest first; whoever has kept them empties the list."""
         self._folded: dict[int, int] = {}
         self._newest = -1
         self._judged = -1
@@ -56,6 +64,10 @@ class Profile:
     @property
     def vectors(self) -> int:
         return sum(model.vectors for model in self._models.values())
+
+    def restore(self, record: HourLevels) -> None:
+        """Takes back what was in ``hours_over``, before the first summary."""
+        self._seasons.restore(record)
 
     def __call__(self, summary: Summary) -> list[Alert]:
         """Folds in ``summary`` unless its (partition, offset) already was; the alerts that are due.
@@ -83,26 +95,40 @@ class Profile:
         if row.second <= self._judged:
             self.late += 1
             return
-        trunks = self._open.setdefault(row.second, {})
-        if row.trunk in trunks:
-            trunks[row.trunk].add(sums)
-        elif len(trunks) < self._settings.tracked_trunks:
-            trunks[row.trunk] = sums
-        else:
-            self.crowded += 1
+        second = self._open.setdefault(row.second, {"trunk": {}, "network_pair": {}})
+        keys: list[Key] = [("trunk", row.trunk)]
+        if row.from_network and row.to_network:
+            keys.append(("network_pair", f"{row.from_network}>{row.to_network}"))
+        for key in keys:
+            traffic = second[key[0]]
+            if key in traffic:
+                traffic[key].add(sums)
+            elif len(traffic) < self._settings.tracked_trunks:
+                traffic[key] = Sums()
+                traffic[key].add(sums)
+            else:
+                self.crowded += 1
 
     def _judge(self, last: int) -> list[Alert]:
         if last <= self._judged:
             return []
         alerts: list[Alert] = []
         for second in sorted(s for s in self._open if s <= last):
-            alerts += self._judge_second(second, self._open.pop(second))
+            traffic = self._open.pop(second)
+            alerts += self._judge_second(second, traffic["trunk"] | traffic["network_pair"])
         self._judged = last
         if self._models:
             alerts += self._judging().advance(last)
         return alerts
 
-    def _judge_second(self, second: int, traffic: dict[str, Sums]) -> list[Alert]:
+    def _judge_second(self, second: int, traffic: dict[Key, Sums]) -> list[Alert]:
+        self._turn_hour(second // HOUR_SECONDS)
+        for key, sums in traffic.items():
+            if key in self._of_hour:
+                self._of_hour[key].add(sums)
+            elif len(self._of_hour) < 2 * self._settings.tracked_trunks:
+                self._of_hour[key] = Sums()
+                self._of_hour[key].add(sums)
         alerts = self._turn_epoch(second // self._epoch)
         judging = self._judging()
         for model in self._models.values():
@@ -111,8 +137,20 @@ class Profile:
                 alerts += found
         return alerts
 
-    def _judging(self) -> TrunkModel:
+    def _judging(self) -> TrafficModel:
         return self._models[min(self._models)]
+
+    def _turn_hour(self, hour: int) -> None:
+        """Learns the hour that is over. What of it was missed before the first summary counts as silence."""
+        if hour == self._hour:
+            return
+        for key in sorted(self._of_hour):
+            found = values(self._of_hour[key], HOUR_SECONDS, self._settings.min_calls)
+            levels = {feature.name: value.level(feature) for feature, value in found.items()}
+            record = self._seasons.learn(key, self._hour * HOUR_SECONDS, levels, FLOORS)
+            if record is not None:
+                self.hours_over.append(record)
+        self._hour, self._of_hour = hour, {}
 
     def _turn_epoch(self, epoch: int) -> list[Alert]:
         """Starts a model for ``epoch``; one born before the previous epoch says its last and goes."""
@@ -120,14 +158,17 @@ class Profile:
             return []
         alerts = self._judging().close() if self._models else []
         self._models = {born: model for born, model in self._models.items() if born >= epoch - 1}
-        self._models[epoch] = TrunkModel(self._settings)
+        self._models[epoch] = TrafficModel(self._settings, self._seasons)
         return alerts
 
 
 def sums_of(row: SummaryRow) -> Sums | None:
     """``row`` as sums; None where counts are negative or contradict each other, or the bitmap is not hex."""
-    counts = (row.attempts, row.ends, row.answered, row.ring_ms, row.rings, row.talk_ms)
-    if min(counts) < 0 or max(counts) > LARGEST or row.answered > row.ends or row.rings > row.ends:
+    causes = (row.failed, row.busy, row.invalid, row.refused, row.one_ring)
+    counts = (row.attempts, row.ends, row.answered, row.ring_ms, row.rings, row.talk_ms, *causes)
+    if min(counts) < 0 or max(counts) > LARGEST or row.rings > row.ends:
+        return None
+    if row.answered + sum(causes) > row.ends:
         return None
     try:
         callees = int(row.callees, 16)
@@ -136,4 +177,15 @@ def sums_of(row: SummaryRow) -> Sums | None:
     if not 0 <= callees < 1 << BITMAP_BITS:
         return None
     networks = frozenset(n for n in (row.from_network, row.to_network) if n)
-    return Sums(row.attempts, row.ends, row.answered, row.ring_ms, row.rings, row.talk_ms, callees, networks)
+    return Sums(
+        row.attempts,
+        row.ends,
+        row.answered,
+        row.ring_ms,
+        row.rings,
+        row.talk_ms,
+        callees,
+        networks,
+        frozenset([row.trunk]),
+        *causes,
+    )

@@ -69,6 +69,14 @@ class SummaryRow(msgspec.Struct, frozen=True):
     """Sum over answered ends."""
     callees: str
     """256-bit linear-counting bitmap of callees, hex, 64 digits."""
+    failed: int = 0
+    """Unanswered ends by cause, here: lost by the network. What is in none of them was not answered."""
+    busy: int = 0
+    invalid: int = 0
+    """To numbers that do not exist."""
+    refused: int = 0
+    one_ring: int = 0
+    """Given up by the caller after at most 4 s of ringing."""
 
 
 class Summary(msgspec.Struct, frozen=True):

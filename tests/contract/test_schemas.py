@@ -16,6 +16,7 @@ from config.settings import IngestSettings, Settings
 from detectors.alert import Alert
 from detectors.campaigns import Campaign
 from detectors.plan import NumberingPlan
+from detectors.seasons import HourLevels
 from streams.ingest.reasons import Reason
 from streams.ingest.step import Ingest
 from streams.wire import calls
@@ -37,6 +38,7 @@ from streams.wire.records import (
 ROOT = Path(__file__).resolve().parents[2]
 STRUCTS: dict[str, type[msgspec.Struct]] = {
     "alert": Alert,
+    "baseline": HourLevels,
     "block-rule": BlockRule,
     "campaign": Campaign,
     "call-event": CallEvent,

@@ -71,7 +71,7 @@ def test_nothing_at_all_gives_no_alert() -> None:
 def test_a_surge_of_short_unanswered_calls_alerts_within_seconds() -> None:
     first = surge()[0]
     assert {alert.subject.value for alert in surge()} == {MIDDLING}
-    assert (first.severity, first.kind, first.detector) == ("medium", "outlier", "profile")
+    assert (first.severity, first.kind, first.detector) == ("medium", "attack", "profile")
     assert first.first_seen >= (AT - 3) * 1000
     assert first.last_seen < (AT + 3) * 1000
     assert (first.networks, first.trunks, first.proposals) == (["CM", "CU"], [MIDDLING], [])
@@ -94,7 +94,7 @@ def test_the_message_is_one_sentence_with_both_figures_and_what_to_do() -> None:
     assert message.startswith(f"Trunk {MIDDLING} has ")
     assert "x its usual attempts" in message
     assert "(usual 4" in message
-    assert "ask the sending network what changed." in message
+    assert "ask the sending network to stop them." in message
     assert message.count(". ") == 0
 
 
@@ -157,7 +157,7 @@ def test_a_lasting_change_of_the_answer_seizure_ratio_is_a_drift() -> None:
 
 def test_a_level_that_stays_is_learnt_in_the_end() -> None:
     alerts = fed(traffic(Change(MIDDLING, AT, 2400, rate=60), seconds=3600), profiled(hold_seconds=120))
-    assert max(alert.last_seen for alert in alerts if alert.kind == "outlier") < (AT + 1200) * 1000
+    assert max(alert.last_seen for alert in alerts if alert.kind == "attack") < (AT + 1200) * 1000
 
 
 def test_a_summary_folded_in_before_changes_nothing() -> None:
@@ -215,7 +215,7 @@ def test_trunks_are_bounded_and_the_longest_silent_goes() -> None:
     assert profile.trunks == 3
     assert profile.evicted == 1
     (model,) = profile._models.values()
-    assert list(model._trunks) == ["c", "a", "d"]
+    assert [name for _, name in model._watched["trunk"]] == ["c", "a", "d"]
 
 
 def test_trunks_of_one_second_are_bounded() -> None:
@@ -288,3 +288,65 @@ def test_traffic_is_what_the_habits_say() -> None:
     assert sum(row.talk_ms for row in found) / sum(row.answered for row in found) == pytest.approx(
         habit["talk_ms"], rel=0.1
     )
+
+
+OUTAGE_CAUSES = {"failed": 0.9}
+ROBOT_CAUSES = {"refused": 0.25, "invalid": 0.2, "one_ring": 0.2}
+
+
+def with_causes(
+    summaries: Iterable[Summary], trunk: str, seconds: range, shares: dict[str, float]
+) -> list[Summary]:
+    """Unanswered ends of ``trunk`` in ``seconds`` have these causes; elsewhere one in 50 is lost."""
+    changed = []
+    for summary in summaries:
+        rows = []
+        for row in summary.rows:
+            unanswered = row.ends - row.answered
+            chosen = shares if row.trunk == trunk and row.second in seconds else {"failed": 0.02}
+            causes = {name: int(unanswered * share) for name, share in chosen.items()}
+            rows.append(msgspec.structs.replace(row, **causes))
+        changed.append(msgspec.structs.replace(summary, rows=rows))
+    return changed
+
+
+@pytest.mark.parametrize(("shares", "kind"), [(OUTAGE_CAUSES, "outage"), (ROBOT_CAUSES, "attack")])
+def test_causes_tell_an_outage_and_its_redials_from_an_attack(shares: dict[str, float], kind: str) -> None:
+    told = with_causes(traffic(SURGE), MIDDLING, range(AT, AT + 130), shares)
+    alerts = fed(told)
+    assert {alert.kind for alert in alerts if alert.subject.value == MIDDLING} == {kind}
+    moved = {e.feature for e in alerts[-1].evidence}
+    assert ("failed_share" if kind == "outage" else "unwanted_share") in moved
+
+
+def test_an_outage_without_more_attempts_is_told_as_one() -> None:
+    seconds = range(AT, AT + 130)
+    told = with_causes(traffic(Change(MIDDLING, AT, 120, rate=0.01)), MIDDLING, seconds, OUTAGE_CAUSES)
+    assert {alert.kind for alert in fed(told)} == {"outage"}
+
+
+def test_causes_that_contradict_the_ends_are_left_out() -> None:
+    profile = Profile(Settings())
+    row = msgspec.structs.replace(traffic()[0].rows[0], failed=10**6)
+    profile(Summary(0, 0, row.second * 1000 + 999, [row]))
+    assert profile.malformed == 1
+
+
+def spread() -> list[Summary]:
+    """Forty small trunks of one pair, on all of which attempts rise at once."""
+    habits = {f"S{n}": Habit(0.15) for n in range(40)}
+    changes = [Change(trunk, AT, 240, rate=0.3) for trunk in habits]
+    return list(Traffic(habits, 3, changes).summaries(range(START, AT + 300)))
+
+
+def test_a_pair_tells_what_its_trunks_are_too_small_to_tell() -> None:
+    alerts = fed(spread(), profiled(forest_vectors=64))
+    assert ("network_pair", "CM>CU") in {(a.subject.type, a.subject.value) for a in alerts}
+    pair = next(a for a in alerts if a.subject.type == "network_pair")
+    assert pair.kind == "attack"
+    assert len(pair.trunks) > 1
+    assert pair.message.startswith("Traffic CM>CU has ")
+
+
+def test_what_one_trunk_explains_is_not_told_of_its_pair() -> None:
+    assert {alert.subject.type for alert in surge()} == {"trunk"}

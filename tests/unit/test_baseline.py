@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from itertools import count
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
-from bench.ablation import ALL_ON, variants
+from bench.ablation import ALL_ON, RATE_THRESHOLDS, chosen_rates, variants, write
 from config.loading import load_settings
 from detectors.plan import NumberingPlan
 from streams.evaluate.baseline import (
@@ -36,6 +39,7 @@ from streams.evaluate.fraud_detection import (
     rate_threshold,
 )
 from streams.evaluate.labels import Labels
+from streams.evaluate.outcome import Judgement
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 MONDAY = round(datetime(2026, 3, 2, 10, tzinfo=SHANGHAI).timestamp() * 1000)
@@ -301,21 +305,46 @@ def test_a_call_seen_by_two_probes_is_set_up_once(plan: NumberingPlan) -> None:
     assert [moment.call_id for moment in seen.moments] == ["a"]
 
 
-def test_it_is_judged_as_ringfence_is(plan: NumberingPlan) -> None:
-    """Twenty calls a second apart; the third minute-call is refused, rules act one second after."""
+@pytest.fixture(scope="module")
+def judgement(plan: NumberingPlan) -> Judgement:
+    """Twenty calls of a campaign a second apart, then four legitimate ones; three a minute are refused."""
     labels = Labels()
     events = [event(f"bad{i}", "attempt", i) for i in range(20)]
     events += [event(f"good{i}", "attempt", 600 + i, caller="+8613900139000") for i in range(4)]
     for i in range(20):
         labels.add(f"bad{i}", "one", "burst")
     seen = traffic(plan, *events)
-    run = run_baseline(seen.moments, rate_threshold(2), name="rate")
-    judgement = judge_baseline(seen, labels, run)
-    assert judgement.blocked == 18, "all from the third on"
+    return judge_baseline(seen, labels, run_baseline(seen.moments, rate_threshold(2), name="rate"))
+
+
+def test_it_is_judged_as_ringfence_is(judgement: Judgement) -> None:
+    """Rules act one second after the second call, so on the third."""
+    assert judgement.blocked == 18
     assert judgement.wrongly_blocked == 2
     assert judgement.campaigns[0].found
     assert judgement.campaigns[0].calls_to_rule == 2
     assert evaluation([judgement]).overall.precision == 0.9
+
+
+def test_both_tables_are_written(judgement: Judgement, tmp_path: Path) -> None:
+    nothing = msgspec.structs.replace(judgement, blocked=0, wrongly_blocked=0, campaigns=[], rules=[])
+    path = write({ALL_ON: {2: [judgement], 4: [judgement, nothing]}, "none": {2: [nothing]}}, {}, tmp_path)
+    line = "| all detectors | 100.0 % | 90.0 % | 90.0 % | 333333 | 2 | 1 | 417 |"
+    assert line in path.with_suffix(".md").read_text().splitlines()
+    rows = {(row["system"], row["metric"]): row for row in json.loads(path.read_text())["rows"]}
+    wrongly = rows[ALL_ON, "legitimate calls blocked"]
+    assert (wrongly["low"], wrongly["high"]) == (250_000, 500_000)
+    assert ("none", "precision of blocks") not in rows, "there is nothing to divide by"
+
+
+def test_the_rate_is_chosen_by_the_tuning_seeds(judgement: Judgement) -> None:
+    nothing = msgspec.structs.replace(judgement, campaigns=[], rules=[])
+    found = {name: {1: [nothing], 2: [judgement]} for name in RATE_THRESHOLDS}
+    found["rate 10"][1] = [judgement]
+    chosen = chosen_rates(found, [1])
+    assert chosen == {
+        "nothing but a threshold of 10 calls a minute, best balance": RATE_THRESHOLDS["rate 10"]
+    }
 
 
 def figures(blocked: int, wrongly: int) -> Figures:

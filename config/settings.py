@@ -160,6 +160,9 @@ class BurstSettings(OutcomeSettings):
     """Burst dialling. Why each figure is what it is: docs/detectors/burst.md."""
 
     mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    odds: Annotated[float, Field(gt=1)] = Field(
+        3_000.0, description="odds for abuse at which an alert is high and a rule is proposed"
+    )
     calls_10s: Positive = Field(
         6, description="attempts in 10 s that make a number suspect; people dial 1 or 2"
     )

@@ -69,8 +69,8 @@ NOTED = 32
 FULL: Any = 65_535
 _WAYS = 4
 NEAR, ALIKE = 10_000, 1_000_000
-LEAST, LEAST_CERTAIN = 3, 2
-"""Odd calls before anything is said; where the odds are those of a rule and they are of several blocks."""
+LEAST, LEAST_OF_ONE = 3, 8
+"""Odd calls before anything is said; where all callees are of one block and none was called so often."""
 LEARNT_MOST, LEARNT_FACTOR = 2.0, 4.0
 """Of one slot of 10 minutes at most so many odd calls, plus so many times the usual, are learnt as usual."""
 
@@ -321,14 +321,14 @@ def look(t: Any, all_trunks: Any, callee: Any, p: Any, f: Any) -> Any:
     _window(t, LATELY, near, alike, p, f)
     _window(t, SLOTS, near, alike, p, f)
     calls = f[2] + f[3]
-    if f[6] < p.medium or calls < LEAST_CERTAIN:
+    if f[6] < p.medium or calls < LEAST:
         return NOTHING
     blocks = _people(t, f)
-    if f[7] < 2.0 or (calls < LEAST and (f[6] < p.high or blocks < 2)):
-        return NOTHING
     for k in range(NOTED):
         if _recent(t, k) and t.odd[k] == 1 and t.callees[k] == callee:
             f[9] += 1.0
+    if f[7] < 2.0 or (blocks < 2 and f[9] < LEAST and calls < LEAST_OF_ONE):
+        return NOTHING
     digits, width = 4.0, NEAR
     while width <= ALIKE:
         covered = _covered(t, callee, width)
@@ -423,11 +423,12 @@ class PlainTrunk:
         odd = [n for n in recent if n.odd]
         callers, callees = len({n.caller for n in odd}), len({n.callee for n in odd})
         calls, blocks = best[2] + best[3], len({n.callee // NEAR for n in odd})
-        if best[6] < p.medium or callers < 2 or calls < LEAST_CERTAIN:
+        same = sum(n.callee == callee for n in odd)
+        if best[6] < p.medium or callers < 2 or calls < LEAST:
             return NOTHING, []
-        if calls < LEAST and (best[6] < p.high or blocks < 2):
+        if blocks < 2 and same < LEAST and calls < LEAST_OF_ONE:
             return NOTHING, []
-        best += [float(callers), float(callees), float(sum(n.callee == callee for n in odd))]
+        best += [float(callers), float(callees), float(same)]
         for digits in (4, 5, 6):
             width = 10**digits
             covered = [

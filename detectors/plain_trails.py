@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from typing import Any
 
@@ -128,7 +129,7 @@ class Trail(Suspect):
         outcome = (self.ends - self.talked) * p.unwanted + (self.talked + pending) * p.talked
         misdialled = self.invalid * p.invalid + (self.ends - self.invalid) * p.valid
         misdialled = sorted((0.0, misdialled, 5.0))[1]
-        if outcome + misdialled < 0:
+        if outcome + misdialled < math.log(2):
             return NOTHING, []
         others = max(counts.talks(10_800_000, 8) - self.talked, 0)
         habit = -min(others * habit_talk, 5.0)

@@ -8,8 +8,8 @@ rising; whoever dials numbers that merely come in order, or a company's few exte
 keep it up. It knows no window, so that a sweep of hours counts like one of seconds.
 
 A run alone is no abuse: a list may be dense. So the outcomes of its calls are weighed, with calls to numbers
-that do not exist, nothing is said while these speak for the caller, and no rule is proposed unless they speak
-for abuse: more so where the run leaves numbers out. Lowered by *habit*: other talk of the caller today.
+that do not exist. Nothing is said before these speak for abuse at 2 to 1, and for a rule they must say far
+more, the most where the run leaves numbers out. Lowered by *habit*: other talk of the caller today.
 
 A caller gets a trail with its first callee next to the one before, or with the fourth call within ten
 minutes. A block gets one when a number with few calls dials next to one of the block's last three callees;
@@ -89,6 +89,8 @@ MISDIALLED_LIMIT = 5.0
 HABIT_LIMIT = 5.0
 HABIT_TALK = 0.5
 """Log-odds against abuse of each other talk today."""
+NOTABLE_OUTCOME = math.log(2.0)
+"""Log-odds for abuse that the outcomes must give before anything is said."""
 TIGHT_STEP = 1.5
 """Mean step up to which a run leaves no number out."""
 RUNS = 4
@@ -320,7 +322,7 @@ def look(trail: Any, row: Any, habit_talk: Any, p: Any, f: Any) -> Any:
     ends, talked, invalid = np.float64(trail.ends), np.float64(trail.talked), np.float64(trail.invalid)
     outcome = (ends - talked) * p.unwanted + (talked + pending) * p.talked
     misdialled = min(max(invalid * p.invalid + (ends - invalid) * p.valid, 0.0), MISDIALLED_LIMIT)
-    if outcome + misdialled < 0.0:
+    if outcome + misdialled < NOTABLE_OUTCOME:
         return NOTHING
     others = max(np.float64(total(row.day_talked)) - talked, 0.0)
     habit = -min(others * habit_talk, HABIT_LIMIT)

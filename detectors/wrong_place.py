@@ -85,16 +85,17 @@ PACK = 10_001
 TRUNK, NETWORK, ABSOLVED = 101, 102, 103
 """Kinds of ``detectors.shares.share_key``: numbers by trunk, by network or gateway, absolved by trunk."""
 
-ROUTE_MEDIUM, ROUTE_HIGH, ROUTE_LIMIT = math.log(50), math.log(1_000), 12.0
-"""What the route alone must weigh for an alert of several numbers and for a rule; the most that it weighs."""
+ROUTE_LEAST, ROUTE_LIMIT = math.log(1_000), 12.0
+"""What the route alone must weigh for an alert of several numbers; the most that it weighs."""
 MOST_ON, LEAST_SHARE = 0.9, 0.05
 CONCENTRATION = (-6.0, 3.0)
 CALLED = (math.log(0.04 / 0.30), math.log(0.96 / 0.70), -6.0, 4.0)
 AGAIN = (math.log(0.04 / 0.20), math.log(0.96 / 0.80), -6.0, 2.0)
 OUTCOME = (math.log(0.30 / 0.55), math.log(0.70 / 0.45), -6.0, 3.0)
 """Log-odds that one event of the ordinary and of the abusive sort adds; bounds of their sum."""
-SECOND_EVIDENCE = 1.0
-"""Log-odds that concentration and behaviour must have together before the route proposes a rule."""
+DOUBT, SECOND_EVIDENCE = -1.0, 1.0
+"""Log-odds that behaviour must have before several numbers are worth an alert, and that it and concentration
+must have together before the route proposes a rule."""
 CLEAR_CIRCLE = 12
 """Bits of 64 that a circle may have set and still tell a callee that was called before from a new one."""
 ALONE, STRONG = 3.0, 6.5
@@ -104,6 +105,8 @@ FEW_RIGHT, ORDINARY_MOST = 2.5, 0.25
 """Up to so many numbers on the right way, and such a share of ordinary ones, a prefix is proposed."""
 AT_HOME = 4.0
 """Log-odds that a single number adds which called the right way within the same minutes."""
+PART = 0.5
+"""Share of the numbers that must have come over a trunk for a rule on it."""
 ORDINARY = -4.0
 """Log-odds of behaviour at which a suspect block is absolved."""
 TRUSTED, MOST_TRUSTED = 2.0, 3.0
@@ -416,11 +419,11 @@ def weigh(
         return HIGH if alone and odds + AT_HOME >= p.high else MEDIUM
     f[5] = _concentration(s, shares, way, time)
     odds += f[5]
-    if odds < p.medium or f[4] < ROUTE_MEDIUM or (honest and f[6] < ALONE):
+    if odds < p.medium or f[4] < ROUTE_LEAST or f[6] < (ALONE if honest else DOUBT):
         return NOTHING
     _name_numbers(s, trunk, least, f)
     second = f[6] >= STRONG if honest else f[5] + f[6] >= SECOND_EVIDENCE
-    return HIGH if second and odds >= p.high and f[4] >= ROUTE_HIGH and w >= few else MEDIUM
+    return HIGH if second and odds >= p.high and w >= few else MEDIUM
 
 
 class PlainShares:
@@ -529,10 +532,10 @@ class PlainSuspect:
             if behaviour < ALONE:
                 return NOTHING, []
             return (HIGH if alone and odds + AT_HOME >= p.high else MEDIUM), f
-        if route < ROUTE_MEDIUM or (honest and behaviour < ALONE):
+        if route < ROUTE_LEAST or behaviour < (ALONE if honest else DOUBT):
             return NOTHING, []
         second = behaviour >= STRONG if honest else concentration + behaviour >= SECOND_EVIDENCE
-        certain = odds >= p.high and route >= ROUTE_HIGH and second and w >= few
+        certain = odds >= p.high and second and w >= few
         return (HIGH if certain else MEDIUM), f
 
     def _behaviour(self, inbound: int, calls: int) -> float:
@@ -618,15 +621,15 @@ def doings(f: dict[str, float]) -> str:
 
 def proposals_of(signal: Signal, call: Call, gateway: Gateway | None = None) -> list[Proposal]:
     """What stops the numbers that came the wrong way over the trunk of ``call``, and only there; nothing
-    where most came over other trunks.
+    where but few came over that one.
 
     Their narrowest prefix where the block has no right way worth speaking of and hardly any of them behaves
     ordinarily; else each of the latest for itself.
     """
     f, block = signal.features, call.caller // BLOCK
     tails = [tail for name in ("latest_1", "latest_2", "latest_3") for tail in _unpacked(f[name])]
-    most_here = 2 * f["trunk_numbers"] >= min(f["numbers"], NUMBERS)
-    if not tails or (f["numbers"] >= 2 and (f["trunk_numbers"] < 2 or not most_here)):
+    many_here = f["trunk_numbers"] >= max(2.0, PART * min(f["numbers"], NUMBERS))
+    if not tails or (f["numbers"] >= 2 and not many_here):
         return []
     where = {"trunk": call.trunk} if call.trunk else {"network": call.from_network}
     few = f["right"] < FEW_RIGHT and ORDINARY_MOST * f["trunk_numbers"] >= f["ordinary"]

@@ -154,7 +154,7 @@ def _follow(
             while seconds is None or time.monotonic() - started < seconds:
                 if traffic is None or not traffic.running:
                     rounds += 1
-                    traffic = _traffic(settings, directory, rounds, seconds)
+                    traffic = _traffic(settings, directory, 1 + rounds, seconds)
                 broker.check()
                 if not service.running:
                     raise Fault(service.report("ended by itself"), "run `ringfence doctor`")

@@ -16,6 +16,8 @@ from streams.evaluate.figures import Evaluation
 
 LEVELS = (100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 100_000.0, 10_000_000.0)
 """Odds to one at which a rule is proposed."""
+LOWER_ODDS = ("notable_odds", "medium_odds", "suspect_odds")
+"""Settings of the odds for a medium alert, which are below those for a rule."""
 NEVER = None
 """Instead of a level: the detector reports and blocks nothing."""
 
@@ -72,9 +74,10 @@ def with_levels(settings: Settings, levels: Mapping[str, Level]) -> Settings:
     for name, level in levels.items():
         section = getattr(settings.detectors, name)
         update: dict[str, object] = {"mode": "report"} if level is NEVER else {"odds": level}
-        notable = getattr(section, "notable_odds", None)
-        if level is not NEVER and notable is not None and notable >= level:
-            update["notable_odds"] = level / 2
+        for lower in LOWER_ODDS:
+            held = getattr(section, lower, None)
+            if level is not NEVER and held is not None and held >= level:
+                update[lower] = level / 2
         changed[name] = section.model_copy(update=update)
     detectors = settings.detectors.model_copy(update=changed)
     return settings.model_copy(update={"detectors": detectors})

@@ -46,8 +46,8 @@ def test_a_directory_gets_figures_report_and_what_replay_writes(
     out = tmp_path / "judged"
     assert _evaluate(traffic, "--lists", str(traffic / "lists.ndjson"), "--out", str(out)) == exits.OK
     assert {file.name for file in out.iterdir()} == {
-        "alerts.ndjson", "block-rules.ndjson", "rejected.ndjson", "summary.json", "evaluation.json",
-        "report.html",
+        "alerts.ndjson", "block-rules.ndjson", "campaigns.ndjson", "rejected.ndjson", "summary.json",
+        "evaluation.json", "report.html",
     }  # fmt: skip
     shown = capsys.readouterr().out
     assert "campaigns found" in shown

@@ -8,6 +8,7 @@ import pytest
 
 from detectors.alert import Alert, Match
 from detectors.calls import NumberStatus
+from detectors.evidence import MOST_PROPOSALS
 from tests.alerts import alerts_of, proposed
 from tests.traffic import START, Row, call, in_time
 
@@ -157,5 +158,5 @@ def test_a_flood_of_thousands_of_callers_has_few_proposals() -> None:
     draw = random.Random(9)
     callers = [8613000000000 + 10_000 * draw.randrange(30) + draw.randrange(9_000) for _ in range(5_000)]
     alert = of(alerts_of(bombing(callers, 1_500, 40)))
-    assert 0 < len(alert.proposals) <= 16
+    assert 0 < len(alert.proposals) <= MOST_PROPOSALS
     assert alert.calls == pytest.approx(1_500, rel=0.4)

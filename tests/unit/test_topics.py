@@ -48,7 +48,7 @@ def test_every_topic_has_its_shape() -> None:
     assert list(specs) == ["x." + name for name in NAMES]
     assert {name for name, spec in specs.items() if spec.partitions == 8} == {"x.calls", "x.frames"}
     compacted = {name for name, spec in specs.items() if spec.config.get("cleanup.policy") == "compact"}
-    assert compacted == {"x.block-rules", "x.campaigns", "x.lists"}
+    assert compacted == {"x.block-rules", "x.campaigns", "x.baselines", "x.lists"}
     assert specs["x.calls"].config["retention.ms"] == str(48 * 3_600_000)
     assert specs["x.commands"].config["retention.ms"] == str(400 * 86_400_000)
 

@@ -84,6 +84,7 @@ from detectors.windows import (
     BRIEF_TALK_MS,
     CALLEE,
     CALLER,
+    DAY,
     SHORT_TALK_MS,
     acquaint,
     acquainted,
@@ -351,7 +352,7 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any)
         return np.int64(0)
     attempt = news & 1
     row = s.callers.rows[touch(s.callers, key, now)]
-    is_new = row.first_seen == 0
+    first_today = row.newest // DAY < time // DAY
     advance_rings(row, time)
     advance(row, time)
     if p.clone.on and key > 0 and not _service(status):
@@ -398,7 +399,7 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any)
     if news & 2 and _is_talk(c, i) and rotation.is_ordinary(row):
         note_ordinary(block, time, number)
     if status == 0:
-        ways.look(row, block, number, inbound, is_new, known, c, i, news, s, p, lists, out)
+        ways.look(row, block, number, inbound, first_today, known, c, i, news, s, p, lists, out)
     if light:
         _light_call(c, i, news, number, block, row, inbound, s, p, out)
         if considered and not candidate:

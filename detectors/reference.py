@@ -256,7 +256,7 @@ class Reference:
             return
         attempt, service = "attempt" in news, row["caller_status"] in (4, 5)
         counts = self.callers[key]
-        is_new = counts.newest < 0
+        first_today = counts.newest // 86_400_000 < time // 86_400_000
         counts.advance(time)
         if p.clone.on and key > 0 and not service:
             self._clone(index, row, news, key, counts)
@@ -269,7 +269,7 @@ class Reference:
             counts.known.append(Attempt(time, callee))
             if (p.burst.on or p.sweep.on) and not service:
                 counts.tails = [row["callee_tail"]]
-        self._ordinary(index, row, news, counts, key, is_new, known)
+        self._ordinary(index, row, news, counts, key, first_today, known)
         if not service:
             self._suspects(index, row, news, counts, clue)
 
@@ -280,7 +280,7 @@ class Reference:
         news: set[str],
         counts: Counts,
         key: int,
-        is_new: bool,
+        first_today: bool,
         known: int,
     ) -> None:
         p, time, callee = self._p, row["time"], row["callee"]
@@ -309,7 +309,7 @@ class Reference:
         if p.policy.on and attempt and number:
             self._policy(index, row, number, counts)
         if number >= 10_000:
-            self._block(index, row, news, number, counts, inbound, is_new, known)
+            self._block(index, row, news, number, counts, inbound, first_today, known)
             if considered and not candidate and counts.calls(60_000, 10) <= burst.LIGHT_CALLS:
                 block = number // 10_000
                 self.suspects.block(index, block, self.blocks[block], happened, row)
@@ -409,7 +409,7 @@ class Reference:
         number: int,
         own: Counts,
         inbound: int,
-        is_new: bool,
+        first_today: bool,
         known: int,
     ) -> None:
         p, time, attempt, status = self._p, row["time"], "attempt" in news, row["caller_status"]
@@ -424,7 +424,7 @@ class Reference:
         if "outcome" in news and _is_talk(row) and rotation.is_ordinary_reference(own):
             counts.ordinary.append((time, number))
         if status == 0:
-            self._way(index, row, news, counts, own, inbound, is_new, known)
+            self._way(index, row, news, counts, own, inbound, first_today, known)
         if own.calls(60_000, 10) <= burst.LIGHT_CALLS:
             self._count(counts, row, news, row["callee"])
             unknown = inbound == 0 and own.talks(10_800_000, 8) == 0
@@ -463,10 +463,10 @@ class Reference:
         block: Counts,
         own: Counts,
         inbound: int,
-        is_new: bool,
+        first_today: bool,
         known: int,
     ) -> None:
-        learns = "attempt" in news and is_new and block.number_bits() <= OF_A_BLOCK
+        learns = "attempt" in news and first_today and block.number_bits() <= OF_A_BLOCK
         if row["gateway"] == 0:
             self._from_home(index, row, news, block, learns, known, inbound)
         else:

@@ -29,7 +29,7 @@ def look(
     block: Any,
     number: Any,
     inbound: Any,
-    is_new: Any,
+    first_today: Any,
     known: Any,
     c: Any,
     i: Any,
@@ -41,10 +41,10 @@ def look(
 ) -> None:
     """Row ``i`` of ``number``, whose row and whose block's have counted it.
 
-    ``inbound``: attempts to it in the last day; ``is_new``: it was not heard of before; ``known``: its circle
+    ``inbound``: attempts to it in the last day; ``first_today``: it was not heard of today; ``known``: its circle
     before the call (uint64).
     """
-    learns = news & 1 and is_new and popcount(block.numbers[0] | block.numbers[1]) <= OF_A_BLOCK
+    learns = news & 1 and first_today and popcount(block.numbers[0] | block.numbers[1]) <= OF_A_BLOCK
     if c.gateway[i] == 0:
         _from_home(block, number, learns, known, inbound, c, i, news, s, p, lists, out)
     else:

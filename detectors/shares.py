@@ -1,9 +1,9 @@
 """What is usual, learnt: counts by key that halve each day, in a small table of a fixed size.
 
-A share is the quotient of two of them, such as the numbers of one operator that were first heard from one
-network, and all heard of that operator. A number is counted once a day, when it is first heard, so that a
-heavy caller weighs no more than a light one and what is usual is not forgotten where few numbers are new; and of one block only the first `OF_A_BLOCK` an hour, so that a spoofed range
-cannot make itself usual.
+A share is the quotient of two of them, such as the numbers of one operator that were heard from one network,
+and all heard of that operator. A number is counted once a day, when it is first heard, so that a heavy caller
+weighs no more than a light one and what is usual is not forgotten where few numbers are new; and of one block
+only the first `OF_A_BLOCK` an hour, so that a spoofed range cannot make itself usual.
 
 Buckets are four ways wide; where one is full the lowest count gives room.
 """

@@ -41,8 +41,8 @@ def look(
 ) -> None:
     """Row ``i`` of ``number``, whose row and whose block's have counted it.
 
-    ``inbound``: attempts to it in the last day; ``first_today``: it was not heard of today; ``known``: its circle
-    before the call (uint64).
+    ``inbound``: attempts to it in the last day; ``first_today``: it was not heard of today; ``known``: its
+    circle before the call (uint64).
     """
     learns = news & 1 and first_today and popcount(block.numbers[0] | block.numbers[1]) <= OF_A_BLOCK
     if c.gateway[i] == 0:

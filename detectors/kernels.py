@@ -22,6 +22,8 @@ from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
+from numba.core.codegen import CPUCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -83,6 +85,40 @@ _OPTIONS = {"nogil": True, "fastmath": False, "error_model": "numpy", "_nrt": Fa
 itself where arrays come as named tuples through several functions. A kernel therefore makes no array."""
 
 
+class _Part(CPUCodeLibrary):
+    """Code that is only linked into kernels: neither optimized nor made machine code by itself. Helpers are
+    nested many deep, and each level would be optimized with all below it: that doubled the compilation."""
+
+    def _optimize_final_module(self) -> None:
+        """Left to the kernel."""
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def get_pointer_to_function(self, _: str) -> int:
+        """None: it has no machine code."""
+        self._ensure_finalized()
+        return 0
+
+    @property
+    def codegen(self) -> _Part:
+        return self
+
+    def set_env(self, *_: Any) -> None:
+        """What Python would need to call it: nothing does."""
+
+
+class _PartCompiler(CompilerBase):
+    def define_pipelines(self) -> list[Any]:
+        state = self.state
+        state.library = _Part(state.targetctx.codegen(), state.func_id.func_qualname)
+        return [DefaultPassBuilder.define_nopython_pipeline(state)]
+
+
+_PART_OPTIONS = _OPTIONS | {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
+
+
 def kernel(function: F) -> F:
     """Compile ``function`` on its first call. Typed as the function it wraps."""
     return cast(F, numba.njit(cache=CACHED, **_OPTIONS)(function))
@@ -90,13 +126,13 @@ def kernel(function: F) -> F:
 
 def inlined(function: F) -> F:
     """As `kernel`, for a helper that is only called from kernels: nothing of its own is cached."""
-    return cast(F, numba.njit(cache=False, no_cpython_wrapper=True, **_OPTIONS)(function))
+    return cast(F, numba.njit(cache=False, **_PART_OPTIONS)(function))
 
 
 def pasted(function: F) -> F:
     """As `inlined`, for a helper that is given named tuples of arrays: always pasted into its caller, since
     handing over so many arrays costs more than most helpers do."""
-    return cast(F, numba.njit(cache=False, forceinline=True, no_cpython_wrapper=True, **_OPTIONS)(function))
+    return cast(F, numba.njit(cache=False, forceinline=True, **_PART_OPTIONS)(function))
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)

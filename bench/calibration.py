@@ -31,8 +31,9 @@ from bench.report import RESULTS, ROOT, commit, machine
 from config.loading import load_settings
 from detectors import calibration
 from detectors.alert import Alert
-from detectors.fusion import log_odds_of, score_of
+from detectors.fusion import log_odds_of
 from detectors.plan import NumberingPlan
+from detectors.shape import score_of
 from streams.evaluate.calls import records_of
 from streams.evaluate.suite import read_seeds
 from streams.pipeline import Pipeline

@@ -29,11 +29,27 @@ def more_than(section: BaseModel, more: str, less: str) -> None:
         raise ValueError(f"{more} is {a}; expected more than {less} ({b})")
 
 
-def less_than_one(section: BaseModel, first: str, second: str) -> None:
-    """Raises ValueError unless two shares leave room for a third."""
-    a, b = getattr(section, first), getattr(section, second)
-    if a + b >= 1:
-        raise ValueError(f"{first} and {second} are {a} and {b}; expected less than 1 together")
+def less_than(section: BaseModel, less: str, more: str) -> None:
+    """Raises ValueError unless the first of two settings is smaller."""
+    a, b = getattr(section, less), getattr(section, more)
+    if a >= b:
+        raise ValueError(f"{less} is {a}; expected less than {more} ({b})")
+
+
+def at_most(section: BaseModel, less: str, more: str) -> None:
+    """Raises ValueError where the first of two settings is greater."""
+    a, b = getattr(section, less), getattr(section, more)
+    if a > b:
+        raise ValueError(f"{less} is {a}; expected at most {more} ({b})")
+
+
+def less_than_one(section: BaseModel, *shares: str) -> None:
+    """Raises ValueError unless shares leave room for another."""
+    values = [getattr(section, share) for share in shares]
+    if sum(values) >= 1:
+        raise ValueError(
+            f"{', '.join(shares)} are {', '.join(map(str, values))}; expected less than 1 together"
+        )
 
 
 class KafkaSettings(Section):
@@ -115,20 +131,35 @@ class DetectSettings(Section):
 class OutcomeSettings(Section):
     """What becomes of the calls of abusive and of ordinary heavy callers: docs/detectors/burst.md."""
 
-    abusive_brief: Chance = Field(
-        0.16, description="share of an abusive caller's calls that are answered for at most 20 s"
+    abusive_short: Chance = Field(
+        0.08, description="share of a robot's calls that are answered for at most 6 s"
     )
+    abusive_brief: Chance = Field(0.08, description="the same, for 6 to 20 s")
     abusive_talked: Chance = Field(0.04, description="the same, for more than 20 s")
-    dialler_brief: Chance = Field(0.12, description="brief share of a call centre's calls")
-    dialler_talked: Chance = Field(0.30, description="share of them that become talk")
-    announcer_brief: Chance = Field(
-        0.55, description="brief share of the calls of a notification service or a courier"
+    silent_short: Chance = Field(
+        0.30, description="share of a silent caller's calls that are answered for at most 6 s"
     )
+    silent_brief: Chance = Field(0.06, description="the same, for 6 to 20 s")
+    silent_talked: Chance = Field(0.04, description="the same, for more than 20 s")
+    dialler_short: Chance = Field(
+        0.04, description="share of a call centre's calls that are answered for at most 6 s"
+    )
+    dialler_brief: Chance = Field(0.10, description="the same, for 6 to 20 s")
+    dialler_talked: Chance = Field(0.30, description="share of them that become talk")
+    announcer_short: Chance = Field(
+        0.10, description="share of a notification service's calls that are answered for at most 6 s"
+    )
+    announcer_brief: Chance = Field(0.45, description="the same, for 6 to 20 s")
     announcer_talked: Chance = Field(0.06, description="share of them that become talk")
+    stale_short: Chance = Field(
+        0.01, description="share of the calls of a call centre with an old list, answered for at most 6 s"
+    )
+    stale_brief: Chance = Field(0.03, description="the same, for 6 to 20 s")
+    stale_talked: Chance = Field(0.28, description="share of them that become talk")
     abusive_invalid: Chance = Field(
         0.1, description="share of calls to numbers that do not exist, for an abusive caller"
     )
-    ordinary_invalid: Chance = Field(0.02, description="the same for an ordinary caller with an old list")
+    ordinary_invalid: Chance = Field(0.03, description="the same for an ordinary caller with an old list")
     notable_odds: Annotated[float, Field(gt=1)] = Field(
         50.0, description="odds for abuse at which an alert is medium: worth a look, no rule"
     )
@@ -141,18 +172,13 @@ class OutcomeSettings(Section):
         for lower, higher in (
             ("abusive_talked", "dialler_talked"),
             ("abusive_talked", "announcer_talked"),
+            ("abusive_talked", "stale_talked"),
             ("ordinary_invalid", "abusive_invalid"),
             ("notable_odds", "odds"),
         ):
-            if getattr(self, lower) >= getattr(self, higher):
-                raise ValueError(
-                    f"{lower} is {getattr(self, lower)}; expected less than {higher} "
-                    f"({getattr(self, higher)})"
-                )
-        for kind in ("abusive", "dialler", "announcer"):
-            answered = getattr(self, f"{kind}_brief") + getattr(self, f"{kind}_talked")
-            if answered >= 1:
-                raise ValueError(f"{kind}_brief and {kind}_talked add up to {answered}; expected less than 1")
+            less_than(self, lower, higher)
+        for kind in ("abusive", "silent", "dialler", "announcer", "stale"):
+            less_than_one(self, f"{kind}_short", f"{kind}_brief", f"{kind}_talked")
         return self
 
 
@@ -173,6 +199,9 @@ class BurstSettings(OutcomeSettings):
     fan_out: Share = Field(
         0.6, description="least share of distinct callees; redials of one callee are below"
     )
+    redials: Positive = Field(
+        40, description="attempts in 10 min, to three callees or more, from which redials are no excuse"
+    )
     pace_10m: Positive = Field(
         60, description="attempts in 10 min at which the pace itself speaks neither for nor against a caller"
     )
@@ -191,7 +220,7 @@ class RotationSettings(OutcomeSettings):
     calls: Positive = Field(
         10, description="attempts of a block's light numbers in 10 min that make it suspect"
     )
-    numbers: Positive = Field(5, description="numbers of the block that must have made them")
+    numbers: Positive = Field(3, description="numbers of the block that must have made them")
     fan_out: Share = Field(0.6, description="least share of distinct callees")
     number_calls: Positive = Field(
         2, description="attempts of one number before it is proposed where its block has ordinary users"
@@ -217,16 +246,16 @@ class FloodSettings(Section):
     """Call bombing. Why each figure is what it is: docs/detectors/flood.md."""
 
     mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
-    calls_10s: Positive = Field(8, description="attempts on one callee in 10 s that make a flood")
-    calls_1m: Positive = Field(15, description="attempts on one callee in 1 min that make a flood")
-    calls_10m: Positive = Field(30, description="attempts on one callee in 10 min that make a flood")
+    calls_10s: Positive = Field(6, description="attempts on one callee in 10 s that make a flood")
+    calls_1m: Positive = Field(10, description="attempts on one callee in 1 min that make a flood")
+    calls_10m: Positive = Field(12, description="attempts on one callee in 10 min that make a flood")
     watch_10m: Positive = Field(5, description="attempts in 10 min from which a callee's callers are noted")
     habit_factor: Annotated[float, Field(ge=1)] = Field(
         4.0, description="times its ordinary attempts in 10 min that a callee must get"
     )
     min_ends: Positive = Field(10, description="outcomes that must be known before a rule is proposed")
     abusive_talked: Chance = Field(0.03, description="share of calls that become talk (over 20 s) in a flood")
-    ordinary_talked: Chance = Field(0.25, description="the same for a busy ordinary callee")
+    ordinary_talked: Chance = Field(0.35, description="the same for a busy ordinary callee")
     odds: Annotated[float, Field(gt=1)] = Field(
         1_000.0, description="odds for abuse at which an alert is high and rules are proposed"
     )
@@ -239,11 +268,7 @@ class FloodSettings(Section):
 
     @model_validator(mode="after")
     def _apart(self) -> FloodSettings:
-        if self.abusive_talked >= self.ordinary_talked:
-            raise ValueError(
-                f"abusive_talked is {self.abusive_talked}; expected less than ordinary_talked "
-                f"({self.ordinary_talked})"
-            )
+        less_than(self, "abusive_talked", "ordinary_talked")
         return self
 
 
@@ -317,9 +342,9 @@ class PolicySettings(Section):
 class PlaceSettings(Section):
     """Numbers that are where they should not be: docs/detectors/misrouted.md."""
 
-    mode: DetectorMode = Field("shadow", description="the strongest mode its rules may have")
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
     usual_share: Share = Field(
-        0.1, gt=0, description="share of an operator's numbers from which a way is no wrong one"
+        0.2, gt=0, description="share of an operator's numbers from which a way is no wrong one"
     )
     least_numbers: Positive = Field(
         24, description="distinct numbers that must have been heard before any way can be wrong"
@@ -340,12 +365,8 @@ class PlaceSettings(Section):
 
     @model_validator(mode="after")
     def _apart(self) -> PlaceSettings:
-        if self.prior_share >= self.abusive_share:
-            raise ValueError(
-                f"prior_share is {self.prior_share}; expected less than abusive_share ({self.abusive_share})"
-            )
-        if self.medium_odds > self.odds:
-            raise ValueError(f"medium_odds is {self.medium_odds}; expected at most odds ({self.odds})")
+        less_than(self, "prior_share", "abusive_share")
+        at_most(self, "medium_odds", "odds")
         return self
 
 
@@ -377,6 +398,9 @@ class MisroutedSettings(PlaceSettings):
 class ForeignGatewaySettings(PlaceSettings):
     """Domestic numbers from abroad that do not roam. Why: docs/detectors/foreign_gateway.md."""
 
+    usual_share: Share = Field(
+        0.3, gt=0, description="share of all numbers from which unconfirmed ones at gateways are usual"
+    )
     few_numbers: int = Field(
         4, ge=2, le=16, description="numbers of a block before a rule, where a network says not who roams"
     )
@@ -388,7 +412,7 @@ class ForeignGatewaySettings(PlaceSettings):
 class NeighbourSettings(Section):
     """Callers that resemble their callees. Why each figure is what it is: docs/detectors/neighbour.md."""
 
-    mode: DetectorMode = Field("shadow", description="the strongest mode its rules may have")
+    mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
     usual_near: Share = Field(
         0.0001, gt=0, lt=1, description="share of a trunk's calls by new strangers of the callee's own block"
     )
@@ -401,7 +425,7 @@ class NeighbourSettings(Section):
     )
     new_calls: Positive = Field(2, description="calls in a day up to which a caller is new")
     medium_odds: Annotated[float, Field(gt=1)] = Field(
-        1_000.0, description="odds for abuse at which there is an alert"
+        5_000.0, description="odds for abuse at which there is an alert"
     )
     odds: Annotated[float, Field(gt=1)] = Field(
         100_000.0, description="odds for abuse at which it is high, where there is a pair of prefixes"
@@ -412,8 +436,7 @@ class NeighbourSettings(Section):
 
     @model_validator(mode="after")
     def _apart(self) -> NeighbourSettings:
-        if self.medium_odds > self.odds:
-            raise ValueError(f"medium_odds is {self.medium_odds}; expected at most odds ({self.odds})")
+        at_most(self, "medium_odds", "odds")
         return self
 
 
@@ -425,6 +448,9 @@ class BehaviourSettings(Section):
     block_ends: Positive = Field(10, description="outcomes that must be known before a rule is proposed")
     fan_out: Share = Field(
         0.6, description="least share of distinct callees; redials of one callee are below"
+    )
+    redials: Positive = Field(
+        40, description="attempts in 10 min, to three callees or more, from which redials are no excuse"
     )
     unusual: Chance = Field(
         0.99, description="quantile of the peers' scores above which a subject stands out"
@@ -442,6 +468,8 @@ class BehaviourSettings(Section):
         0.06, description="calls up to 20 s, of an honest call centre that few answer"
     )
     missed_talked: Chance = Field(0.15, description="longer ones of the same")
+    stale_brief: Chance = Field(0.03, description="calls up to 20 s, of a call centre with an old list")
+    stale_talked: Chance = Field(0.28, description="longer ones of the same")
     abusive_unwanted: Chance = Field(
         0.3, description="calls of an abuser that are refused, last up to 6 s or are to no number"
     )
@@ -460,7 +488,7 @@ class BehaviourSettings(Section):
         3.0, description="odds that the unwanted calls alone must reach before a rule is proposed"
     )
     odds: Annotated[float, Field(gt=1)] = Field(
-        1_000.0, description="odds of all evidence together at which a rule is proposed"
+        5_000.0, description="odds of all evidence together at which a rule is proposed"
     )
 
 
@@ -527,8 +555,7 @@ class SweepSettings(Section):
 
     @model_validator(mode="after")
     def _apart(self) -> SweepSettings:
-        if self.step <= self.close_step:
-            raise ValueError(f"step is {self.step}; expected more than close_step ({self.close_step})")
+        more_than(self, "step", "close_step")
         more_than(self, "abusive_close", "ordinary_close")
         more_than(self, "ordinary_talked", "abusive_talked")
         more_than(self, "abusive_invalid", "ordinary_invalid")
@@ -545,6 +572,9 @@ class WangiriSettings(Section):
     least_callees: int = Field(6, ge=3, description="distinct callees rung before anything is said")
     fan_out: Share = Field(0.5, description="least share of distinct callees among the rings")
     block_numbers: int = Field(2, ge=2, description="numbers of a block that must take part")
+    friends_share: Share = Field(
+        0.25, gt=0, description="talks to a block's numbers, by its rings, from which friends are rung"
+    )
     fast_rings: Positive = Field(
         6, description="rings in 20 min that make a caller fast; couriers who ring at the door make 2"
     )
@@ -680,8 +710,7 @@ class CampaignSettings(Section):
 
     @model_validator(mode="after")
     def _in_order(self) -> CampaignSettings:
-        if self.keep_ms <= self.quiet_ms:
-            raise ValueError(f"keep_ms is {self.keep_ms}; expected more than quiet_ms ({self.quiet_ms})")
+        more_than(self, "keep_ms", "quiet_ms")
         return self
 
 

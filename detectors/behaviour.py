@@ -37,6 +37,7 @@ import numpy.typing as npt
 from config.settings import BehaviourSettings
 from detectors.alert import Evidence
 from detectors.candidates import FEATURES as CANDIDATE_FEATURES
+from detectors.outcomes import log_ratios
 from detectors.shape import (
     BEHAVIOUR_BLOCK,
     HIGH,
@@ -48,9 +49,10 @@ from detectors.shape import (
     Finding,
     Signal,
     proposal,
+    score_of,
     weighed,
 )
-from detectors.windows import HOUR, MINUTE, weights
+from detectors.windows import HOUR, MINUTE
 
 Features = Mapping[str, float]
 
@@ -141,11 +143,12 @@ class Judge:
         s = settings
         self._outcomes = [
             [
-                weights(abusive, ordinary)
+                log_ratios(abusive, ordinary)
                 for ordinary in (
                     (s.ordinary_brief, s.ordinary_talked),
                     (s.message_brief, s.message_talked),
                     (s.missed_brief, s.missed_talked),
+                    (s.stale_brief, s.stale_talked),
                 )
             ]
             for abusive in ((s.abusive_brief, s.abusive_talked), (s.silent_brief, s.silent_talked))
@@ -158,7 +161,7 @@ class Judge:
         unanswered = f["ends"] - f["answered"] - f["one_ring"] + f["short"]
         brief = f["brief"] - f["short"]
         outcome = max(
-            min(unanswered * w.unanswered + brief * w.brief + talked * w.talked for w in ordinary)
+            min(unanswered * w[0] + brief * w[1] + talked * w[2] for w in ordinary)
             for ordinary in self._outcomes
         )
         bad = min(_unwanted(f), f["ends"])
@@ -343,7 +346,7 @@ class Behaviour:
             subject_value=value,
             kind="unwanted_calls",
             level=signal.level,
-            score=round(1 / (1 + math.exp(-min(f["log_odds"], 30.0))), 4),
+            score=score_of(f["log_odds"]),
             evidence=_evidence(f),
             message=_sentence(f, value, call),
             proposals=proposals,

@@ -1,17 +1,14 @@
 """Burst dialling: one number that dials many others and is not wanted by them.
 
 The rate of the last 10 s, minute or ten minutes is only the gate. Then diversity (distinct callees against
-attempts: redials of one callee are no burst), and outcome. The outcome is a sequential probability ratio
-test (Wald 1945) over the calls of the last ten minutes that are not young (``detectors.windows``). A call is
-unanswered, brief (answered for at most 20 s) or became talk; each adds the logarithm of its likelihood under
-abuse against that of an ordinary heavy caller. There are two of these, and the one that explains the calls
-better counts: a *dialler* (a call centre: few answer, but those talk) and an *announcer* (a notification, a
-courier: many answer, shortly). A pending call counts as talk. The *pace* is added, since slow callers are
+attempts: redials of one callee or two are no burst, those of several are from ``redials`` calls on), and
+outcome: that of the calls of the last ten minutes that are not young (``detectors.outcomes``). The *pace* is
+added, since slow callers are
 many and ordinary and fast ones few: 1.5 times the logarithm of the rate against ``pace_10m``, -3 to 2. Two
 things raise the log-odds:
 
 - *misdialled*: calls to numbers that do not exist, which people and well-kept lists seldom dial, at most 5;
-- *hand*: a mobile number that tries more callees in 10 s than a hand can dial, at most 3.
+- *hand*: a mobile number that tries more callees in 10 s than a hand can dial, at most 5.
 
 Two lower them:
 
@@ -39,6 +36,16 @@ import numpy as np
 from config.settings import BurstSettings
 from detectors.calls import NumberKind
 from detectors.kernels import inlined, mix
+from detectors.outcomes import (
+    OutcomeParameters,
+    habit_odds,
+    habit_reference,
+    misdialled_odds,
+    misdialled_reference,
+    outcome_odds,
+    outcome_odds_reference,
+    outcome_parameters,
+)
 from detectors.plain import Counts
 from detectors.shape import (
     CRITICAL,
@@ -51,10 +58,11 @@ from detectors.shape import (
     Finding,
     Signal,
     proposal,
+    score_of,
     weighed,
 )
 from detectors.sketches import SATURATED
-from detectors.windows import Weights, distinct, outcome_odds, total, weights
+from detectors.windows import distinct, total
 
 FEATURES = (
     Feature("calls_10s", "calls", "attempts of the last 10 s", 1),
@@ -62,7 +70,7 @@ FEATURES = (
     Feature("calls_10m", "calls", "attempts of the last 10 minutes", 3),
     Feature("callees_10m", "numbers", "distinct callees of the last 10 minutes, estimated up to some 180", 2),
     Feature("unanswered", "calls", "calls of the last 10 minutes, not young, that nobody answered", 1),
-    Feature("brief", "calls", "those answered for at most 20 s", 1),
+    Feature("brief", "calls", "those answered for 6 to 20 s", 1),
     Feature("talked", "calls", "those answered for longer", 2),
     Feature("pending", "calls", "calls of the last 10 minutes, not young, that are not over", 0),
     Feature("calls_in_day", "calls", "attempts to this number in the last day", 3),
@@ -73,6 +81,7 @@ FEATURES = (
     Feature("hand", "log-odds", "for abuse, of dialling faster than a hand does, at least 0", 0),
     Feature("habit", "log-odds", "for abuse, of the day, at most 0", 0),
     Feature("reciprocity", "log-odds", "for abuse, of being called, at most 0", 0),
+    Feature("short", "calls", "calls of the last 10 minutes answered for at most 6 s", 0),
 )
 
 PROBE_FEATURES = (
@@ -87,7 +96,6 @@ EVIDENCE = (
 )
 """What an alert lists besides."""
 
-HABIT_LIMIT = -10.0
 RECIPROCITY_LIMIT = -6.0
 RECIPROCITY_SLOPE = 40.0
 FRAUD_IN_SHARE = 0.05
@@ -95,7 +103,6 @@ FRAUD_IN_SHARE = 0.05
 users 48 % (research on labelled Chinese call records)."""
 CRITICAL_RATE = 10.0
 """Times the gate from which a certain burst is critical."""
-MISDIALLED_LIMIT = 5.0
 LEAST_DIRECT = 2.0
 LIGHT_CALLS = 8
 """Calls of a number within ten minutes up to which they count for its block."""
@@ -103,7 +110,9 @@ PACE_SLOPE = 1.5
 PACE_LEAST, PACE_MOST = -3.0, 2.0
 MINUTE_SHARE = 0.25
 """Of the ten minutes' pace, what one minute must hold to be as fast: calls come in bunches."""
-HAND_LIMIT = 3.0
+LEAST_REDIALLED = 2.5
+"""Callees, as estimated, below which redials are somebody's who wants to get through."""
+HAND_LIMIT = 5.0
 HAND_SLOPE = 1.0
 """Log-odds that each attempt beyond the hand's adds."""
 MOBILE = int(NumberKind.MOBILE)
@@ -119,22 +128,14 @@ class BurstParameters(NamedTuple):
     least: float
     """Attempts in ten minutes below which no gate can be reached."""
     fan_out: float
-    dialler: Weights
-    announcer: Weights
-    invalid: float
-    """Log-odds that a call to a number which does not exist adds."""
-    valid: float
-    """Log-odds that any other call adds; below 0."""
+    redials: float
     pace_10m: float
     hand_calls: float
-    notable: float
-    threshold: float
+    outcomes: OutcomeParameters
     probe_prefixes: int
 
 
 def parameters_of(settings: BurstSettings) -> BurstParameters:
-    abusive = (settings.abusive_brief, settings.abusive_talked)
-    ai, oi = settings.abusive_invalid, settings.ordinary_invalid
     return BurstParameters(
         on=settings.mode != "off",
         calls_10s=float(settings.calls_10s),
@@ -142,23 +143,12 @@ def parameters_of(settings: BurstSettings) -> BurstParameters:
         calls_10m=float(settings.calls_10m),
         least=float(min(settings.calls_10s, settings.calls_1m, settings.calls_10m)),
         fan_out=settings.fan_out,
-        dialler=weights(abusive, (settings.dialler_brief, settings.dialler_talked)),
-        announcer=weights(abusive, (settings.announcer_brief, settings.announcer_talked)),
-        invalid=math.log(ai / oi),
-        valid=math.log((1 - ai) / (1 - oi)),
+        redials=float(settings.redials),
         pace_10m=float(settings.pace_10m),
         hand_calls=float(settings.hand_calls),
-        notable=math.log(settings.notable_odds),
-        threshold=math.log(settings.odds),
+        outcomes=outcome_parameters(settings),
         probe_prefixes=settings.probe_prefixes,
     )
-
-
-@inlined
-def misdialled_odds(invalid: Any, calls: Any, p: Any) -> Any:
-    """Log-odds for abuse of ``invalid`` calls to numbers that do not exist among ``calls`` (float64)."""
-    invalid = min(invalid, calls)
-    return min(max(invalid * p.invalid + (calls - invalid) * p.valid, 0.0), MISDIALLED_LIMIT)
 
 
 @inlined
@@ -179,31 +169,32 @@ def look(row: Any, inbound: Any, kind: Any, p: Any, f: Any) -> Any:
     if 2.0 * np.float64(failed) >= calls:
         return NOTHING
     callees = min(distinct(row.counterparts), calls)
-    if callees < p.fan_out * calls and callees < SATURATED:
+    few = callees < p.fan_out * calls and callees < SATURATED
+    if few and (calls < p.redials or callees < LEAST_REDIALLED):
         return NOTHING
-    outcome, unanswered, brief, talked, pending = outcome_odds(row, failed, p.dialler, p.announcer)
+    o = p.outcomes
+    outcome, unanswered, short, brief, talked, pending = outcome_odds(row, failed, o.robot, o.silent)
     day = np.float64(total(row.day_attempts))
-    day_talked = np.float64(total(row.day_talked))
-    habit = max(day - day_talked, 0.0) * p.dialler.unanswered + day_talked * p.dialler.talked
-    habit = min(max(habit, HABIT_LIMIT), 0.0)
+    habit = habit_odds(day, np.float64(total(row.day_talked)), o)
     share = inbound / max(inbound + day, 1.0)
     reciprocity = min(max((FRAUD_IN_SHARE - share) * RECIPROCITY_SLOPE, RECIPROCITY_LIMIT), 0.0)
-    misdialled = misdialled_odds(np.float64(total(row.marked)), calls, p)
+    misdialled = misdialled_odds(np.float64(total(row.marked)), calls, o)
     pace = math.log(max(calls / p.pace_10m, calls_1m / (MINUTE_SHARE * p.pace_10m)))
     pace = min(max(pace * PACE_SLOPE, PACE_LEAST), PACE_MOST)
     hand = 0.0
     if kind == MOBILE:
         hand = min(max((calls_10s - p.hand_calls) * HAND_SLOPE, 0.0), HAND_LIMIT)
     odds = outcome + misdialled + pace + hand + habit + reciprocity
-    if odds < p.notable:
+    if odds < o.notable:
         return NOTHING
     f[:] = 0.0
     f[0], f[1], f[2], f[3] = calls_10s, calls_1m, calls, callees
     f[4], f[5], f[6], f[7], f[8], f[9] = unanswered, brief, talked, pending, inbound, day
     f[10], f[11], f[12], f[13], f[14], f[15] = outcome, misdialled, pace, hand, habit, reciprocity
-    if odds < p.threshold or outcome + misdialled < LEAST_DIRECT:
+    f[16] = short
+    if odds < o.threshold or outcome + misdialled < LEAST_DIRECT:
         return MEDIUM
-    if rate >= CRITICAL_RATE and odds >= 2.0 * p.threshold:
+    if rate >= CRITICAL_RATE and odds >= 2.0 * o.threshold:
         return CRITICAL
     return HIGH
 
@@ -248,13 +239,6 @@ def probe_answered(row: Any, tail: Any) -> None:
         row.probe[1] = 0
 
 
-def misdialled_reference(counts: Counts, calls: int, p: Any) -> float:
-    """As `misdialled_odds`."""
-    invalid = min(counts.recent(counts.marked), calls)
-    odds: float = invalid * p.invalid + (calls - invalid) * p.valid
-    return min(max(odds, 0.0), MISDIALLED_LIMIT)
-
-
 def look_reference(counts: Counts, inbound: int, kind: int, p: BurstParameters) -> tuple[int, list[float]]:
     """What `look` decides, and its features, from the events themselves."""
     calls_10s, calls_1m, calls = counts.calls(2_000, 5), counts.calls(10_000, 6), counts.calls(60_000, 10)
@@ -262,28 +246,29 @@ def look_reference(counts: Counts, inbound: int, kind: int, p: BurstParameters) 
     callees = min(counts.counterparts(), calls)
     outage = 2 * counts.recent(counts.failures) >= calls
     redials = callees < p.fan_out * calls and callees < SATURATED
-    if calls < p.least or max(gates) < 1 or outage or redials:
+    excused = redials and (calls < p.redials or callees < LEAST_REDIALLED)
+    if calls < p.least or max(gates) < 1 or outage or excused:
         return NOTHING, []
     day, day_talked = counts.calls(10_800_000, 8), counts.talks(10_800_000, 8)
-    outcome, unanswered, brief, talked, pending = counts.outcome_odds(
-        counts.recent(counts.failures), p.dialler, p.announcer
+    o = p.outcomes
+    outcome, unanswered, short, brief, talked, pending = outcome_odds_reference(
+        counts, counts.recent(counts.failures), o.robot, o.silent
     )
-    habit = max(day - day_talked, 0) * p.dialler.unanswered + day_talked * p.dialler.talked
-    habit = sorted((HABIT_LIMIT, habit, 0.0))[1]
+    habit = habit_reference(day, day_talked, o)
     share = inbound / max(inbound + day, 1)
     reciprocity = sorted((RECIPROCITY_LIMIT, (FRAUD_IN_SHARE - share) * RECIPROCITY_SLOPE, 0.0))[1]
-    misdialled = misdialled_reference(counts, calls, p)
+    misdialled = misdialled_reference(counts, calls, o)
     speed = max(calls / p.pace_10m, calls_1m / (MINUTE_SHARE * p.pace_10m))
     pace = sorted((PACE_LEAST, PACE_SLOPE * math.log(speed), PACE_MOST))[1]
     hand = sorted((0.0, (calls_10s - p.hand_calls) * HAND_SLOPE, HAND_LIMIT))[1] if kind == MOBILE else 0.0
     odds = outcome + misdialled + pace + hand + habit + reciprocity
-    if odds < p.notable:
+    if odds < o.notable:
         return NOTHING, []
     features = [calls_10s, calls_1m, calls, callees, unanswered, brief, talked, pending, inbound, day]
-    features += [outcome, misdialled, pace, hand, habit, reciprocity]
-    if odds < p.threshold or outcome + misdialled < LEAST_DIRECT:
+    features += [outcome, misdialled, pace, hand, habit, reciprocity, short]
+    if odds < o.threshold or outcome + misdialled < LEAST_DIRECT:
         return MEDIUM, features
-    certain = max(gates) >= CRITICAL_RATE and odds >= 2 * p.threshold
+    certain = max(gates) >= CRITICAL_RATE and odds >= 2 * o.threshold
     return CRITICAL if certain else HIGH, features
 
 
@@ -378,12 +363,12 @@ class Burst:
 
 
 def _ends(f: dict[str, float]) -> float:
-    return f["unanswered"] + f["brief"] + f["talked"]
+    return f["unanswered"] + f["short"] + f["brief"] + f["talked"]
 
 
 def _score(f: dict[str, float]) -> float:
     odds = sum(f[name] for name in ("outcome", "misdialled", "pace", "hand", "habit", "reciprocity"))
-    return round(1 / (1 + math.exp(-min(odds, 30.0))), 4)
+    return score_of(odds)
 
 
 def _named(call: Call) -> str:

@@ -5,10 +5,11 @@ that most of the number's calls came from (a majority vote in its row). From its
 on, a number is *watched*: its last attempts and talks are noted with their networks.
 
 - *Overlap*: an attempt from one network inside a talk from another, to another callee. A subscriber has one
-  telephone; of one talk two attempts count, since one may be a transfer. Not counted where the talk was with
-  the very network that the attempt came from: the far end may have transferred it. An attempt inside a talk
-  of its own network shows a number with several lines, and takes two overlaps away; a number that is not
-  mobile starts with one such.
+  telephone; of one talk two attempts count, since one may be a transfer. Where the talk was with the very
+  network that the attempt came from, the far end may have transferred it: the first few such talks do not
+  count, and one attempt of each after them, where the number has one line. An attempt inside a talk of its
+  own network shows a number with several lines, and takes two overlaps away; a number that is not mobile
+  starts with one such.
 - *Alternation*: a change of network within minutes, after the first.
 - *Outcome*: of the calls from elsewhere, what became of them, as in ``detectors.burst``.
 
@@ -16,7 +17,9 @@ Nothing is seen in a call from abroad, of a confirmed roamer, with a redirecting
 the same number called within two to four minutes before: that is the same call in transit, or a redial.
 
 A number's own network is what the portability list says, else the operator of its range where the number was
-seen from there thrice, else where eight more of its calls came from than from elsewhere. Where the other
+seen from there thrice, else where eight more of its calls came from than from elsewhere. A number that turns
+up on two networks, neither of them its range's, can have been ported to one at most: it is nowhere at home,
+and with two overlaps more it is stopped on both. Where the other
 network ordinarily carries numbers of that one (learnt from how many numbers are seen so), alternation and
 outcome say nothing.
 
@@ -41,7 +44,19 @@ from detectors.calls import NumberKind, text_hash
 from detectors.kernels import inlined, mix2, pasted, popcount
 from detectors.lists import network_key, ported
 from detectors.plain import Counts, bit64, estimate
-from detectors.shape import CLONE, HIGH, MEDIUM, NOTHING, Call, Feature, Finding, Signal, proposal, weighed
+from detectors.shape import (
+    CLONE,
+    HIGH,
+    MEDIUM,
+    NOTHING,
+    Call,
+    Feature,
+    Finding,
+    Signal,
+    proposal,
+    score_of,
+    weighed,
+)
 from detectors.signals import speak
 from detectors.sketches import LINEAR, bit_of
 from detectors.subjects import power_of_two, zeros
@@ -101,6 +116,7 @@ WATCH = np.dtype(
         ("elsewhere", np.int32),
         ("overlaps", np.int32),
         ("own_overlaps", np.int32),
+        ("transfers", np.int32),
         ("changes", np.int32),
         ("ends", np.int32),
         ("talked", np.int32),
@@ -112,11 +128,19 @@ WATCH = np.dtype(
 )
 """A watched number. Its last attempts: ``time`` (ms), ``callee``, ``network``; its last talks: ``begin`` and
 ``end`` (ms), ``whom`` with, from which network (``sender``) ``toward`` which, ``told`` 1 and 4 overlapped
-once and twice, 2 on its own network. ``callees`` bitmap of those called from elsewhere; ``last`` network and
-time (``changed``) of the newest attempt; ``home`` ms, the newest from its own network, ``homes`` how many
-there were; ``basis`` why that is its own: one of the constants below."""
-ELSEWHERE, HABITUAL, PLANNED, LISTED = range(-1, 3)
-"""The plan says another network; calls came from it; the plan agrees; the portability list says so."""
+once and twice, 2 on its own network, 8 perhaps transferred. ``callees`` bitmap of those called from
+elsewhere; ``last`` network and time (``changed``) of the newest attempt; ``home`` ms, the newest from its own
+network, ``homes`` how many there were; ``basis`` why that is its own: one of the constants below."""
+ELSEWHERE, HABITUAL, PLANNED, LISTED, NOWHERE = range(-1, 4)
+"""The plan says another network; calls came from it; the plan agrees; the portability list says so; no call
+came from the one that the plan says."""
+NOWHERE_OVERLAPS = 2.0
+"""Overlaps more that a number needs which is nowhere at home."""
+TRANSFERS = 3
+"""Talks with the network of a later attempt that may have been transferred."""
+MOST_BITS = 24
+"""Bits of 64 from which a bitmap of callees no longer tells whom the number called just now. A subscriber
+calls some 30 people in two minutes at most."""
 
 HABIT = np.dtype([("key", np.uint64), ("numbers", np.int64)])
 """How many numbers of one network were seen on another, or (both the same) were seen."""
@@ -230,10 +254,15 @@ def vote(row: Any, network: Any) -> Any:
 def called_just_now(row: Any, callee: Any, time: Any) -> Any:
     """Whether ``callee`` may be among those called in the two minutes of ``time`` (ms) or the two before, as
     far as ``row`` has counted."""
-    bit, slot, newest = bit_of(callee), time // 120_000, row.newest // 120_000
-    now = 0 <= newest - slot < 5 and row.counterparts[slot % 5] & bit != 0
-    before = 0 <= newest - slot + 1 < 5 and row.counterparts[(slot - 1) % 5] & bit != 0
+    slot, newest = time // 120_000, row.newest // 120_000
+    now = 0 <= newest - slot < 5 and _tells(row.counterparts[slot % 5], callee)
+    before = 0 <= newest - slot + 1 < 5 and _tells(row.counterparts[(slot - 1) % 5], callee)
     return now or before
+
+
+@inlined
+def _tells(bitmap: Any, callee: Any) -> Any:
+    return bitmap & bit_of(callee) != 0 and popcount(bitmap) < MOST_BITS
 
 
 @inlined
@@ -248,6 +277,8 @@ def own_network(row: Any, network: Any, listed: Any, operator: Any) -> Any:
     if operator == habit:
         return habit, PLANNED
     if operator != network:
+        if operator != NAMELESS and row.network_votes & _VOTES < PLANNED_CALLS:
+            return operator, NOWHERE
         return habit, HABITUAL
     return (habit, ELSEWHERE) if row.network_votes & _VOTES >= HABITUAL_CALLS else (network, ELSEWHERE)
 
@@ -255,7 +286,7 @@ def own_network(row: Any, network: Any, listed: Any, operator: Any) -> Any:
 @inlined
 def is_sure(basis: Any, homes: Any) -> Any:
     """Whether a number's own network is sure, where ``homes`` of its calls came from there."""
-    if basis == LISTED:
+    if basis in (LISTED, NOWHERE):
         return True
     return (basis == PLANNED and homes >= PLANNED_CALLS) or (basis == HABITUAL and homes >= HABITUAL_CALLS)
 
@@ -275,6 +306,7 @@ def _wipe(watch: Any, own: Any, basis: Any, homes: Any, lines: Any, time: Any) -
     watch.elsewhere = np.int32(0)
     watch.overlaps = np.int32(0)
     watch.own_overlaps = np.int32(lines)
+    watch.transfers = np.int32(0)
     watch.changes = np.int32(0)
     watch.ends = np.int32(0)
     watch.talked = np.int32(0)
@@ -299,7 +331,12 @@ def _compare(watch: Any, a: Any, t: Any, skew_ms: Any) -> None:
         if network == watch.own and watch.told[t] & 2 == 0:
             watch.told[t] |= np.uint8(2)
             watch.own_overlaps += np.int32(1)
-    elif network != watch.toward[t] and watch.told[t] & 5 != 5:
+    elif network == watch.toward[t]:
+        if watch.told[t] & 8 == 0 and watch.own_overlaps == 0:
+            watch.told[t] |= np.uint8(8)
+            watch.transfers += np.int32(1)
+            watch.overlaps += np.int32(1 if watch.transfers > TRANSFERS else 0)
+    elif watch.told[t] & 5 != 5:
         watch.told[t] |= np.uint8(1 if watch.told[t] & 1 == 0 else 4)
         watch.overlaps += np.int32(1)
 
@@ -362,7 +399,8 @@ def look(watch: Any, usual: Any, p: Any, f: Any) -> Any:
     f[3], f[4], f[5], f[6] = np.float64(watch.own_overlaps), changes, ends, talked
     f[7], f[8], f[9], f[10], f[11] = impossible, alternation, outcome, usual, 1.0 if sure else 0.0
     odds = impossible + alternation + outcome
-    if overlaps >= p.min_overlaps and sure and odds >= p.threshold:
+    needed = p.min_overlaps + (NOWHERE_OVERLAPS if watch.basis == NOWHERE else 0.0)
+    if overlaps >= needed and sure and odds >= p.threshold:
         return HIGH
     if odds < p.notable:
         return NOTHING
@@ -451,7 +489,7 @@ class Watch:
         self.newest = (time, own)
         self.home = time
         self.own_overlaps = lines
-        self.overlaps = self.changes = self.elsewhere = self.ends = self.talked = 0
+        self.overlaps = self.transfers = self.changes = self.elsewhere = self.ends = self.talked = 0
         self.level = NOTHING
         self.callees: list[int] = []
         self._attempts: list[tuple[int, int, str]] = []
@@ -483,7 +521,12 @@ class Watch:
         if network == talk.network:
             self.own_overlaps += network == self.own and "own" not in talk.told
             talk.told.add("own")
-        elif network != talk.toward:
+        elif network == talk.toward:
+            if "transferred" not in talk.told and self.own_overlaps == 0:
+                self.transfers += 1
+                self.overlaps += self.transfers > TRANSFERS
+                talk.told.add("transferred")
+        else:
             self.overlaps += "twice" not in talk.told
             talk.told.add("twice" if "once" in talk.told else "once")
 
@@ -512,7 +555,8 @@ class Votes:
         if operator == self.network:
             return self.network, PLANNED
         if operator != network:
-            return self.network, HABITUAL
+            new = bool(operator) and self.votes < PLANNED_CALLS
+            return (operator, NOWHERE) if new else (self.network, HABITUAL)
         return (self.network if self.votes >= HABITUAL_CALLS else network), ELSEWHERE
 
 
@@ -522,11 +566,12 @@ def share_reference(habits: Counter[tuple[str, str]], own: str, network: str) ->
 
 def just_called(counts: Counts, callee: int, time: int) -> bool:
     """As `called_just_now`, from the attempts counted so far."""
-    slots = {
-        attempt.time // 120_000 for attempt in counts.attempts if bit64(attempt.counterpart) == bit64(callee)
-    }
     now, head = time // 120_000, counts.newest // 120_000
-    return any(slot in slots and 0 <= head - slot < 5 for slot in (now - 1, now))
+    for slot in (now - 1, now):
+        bits = {bit64(a.counterpart) for a in counts.attempts if a.time // 120_000 == slot}
+        if 0 <= head - slot < 5 and bit64(callee) in bits and len(bits) < MOST_BITS:
+            return True
+    return False
 
 
 def look_reference(watch: Watch, usual: float, p: CloneParameters) -> tuple[int, list[float]]:
@@ -540,13 +585,14 @@ def look_reference(watch: Watch, usual: float, p: CloneParameters) -> tuple[int,
         outcome = (watch.ends - watch.talked) * p.unwanted + watch.talked * p.talked
         outcome = sorted((OUTCOME_LIMITS[0], outcome, OUTCOME_LIMITS[1]))[1]
     features = [callees, watch.elsewhere, watch.overlaps, watch.own_overlaps, changes, watch.ends]
-    needed = {LISTED: 0, PLANNED: PLANNED_CALLS, HABITUAL: HABITUAL_CALLS}.get(watch.basis)
-    sure = needed is not None and watch.homes >= needed
+    homes = {LISTED: 0, NOWHERE: 0, PLANNED: PLANNED_CALLS, HABITUAL: HABITUAL_CALLS}.get(watch.basis)
+    sure = homes is not None and watch.homes >= homes
+    needed = p.min_overlaps + (NOWHERE_OVERLAPS if watch.basis == NOWHERE else 0)
     features += [watch.talked, impossible, alternation, outcome, usual, float(sure)]
     odds = impossible + alternation + outcome
     if callees < p.min_callees:
         return NOTHING, []
-    if overlaps >= p.min_overlaps and sure and odds >= p.threshold:
+    if overlaps >= needed and sure and odds >= p.threshold:
         return HIGH, features
     quiet = sure and callees >= p.quiet_callees and changes >= 1
     return (MEDIUM if odds >= p.notable and (overlaps >= 1 or quiet) else NOTHING), features
@@ -567,7 +613,7 @@ class Clone:
             subject_value=call.caller_spelled,
             kind="cloned_number",
             level=signal.level,
-            score=round(1 / (1 + math.exp(-min(odds, 30.0))), 4),
+            score=score_of(odds),
             evidence=weighed(
                 [
                     ("overlaps", f["overlaps"], 0, f["impossible"]),
@@ -577,8 +623,7 @@ class Clone:
                 ]
             ),
             message=_sentence(f, call),
-            proposals=proposals if signal.level >= HIGH else [],
-            withheld=proposals if signal.level < HIGH and f["sure"] else (),
+            proposals=proposals if signal.level >= HIGH or f["sure"] else [],
             only_on=call.from_network if f["sure"] else "",
         )
 

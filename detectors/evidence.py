@@ -32,9 +32,8 @@ from detectors.fusion import (
     log_odds_of,
     merged_evidence,
     ranked,
-    score_of,
 )
-from detectors.shape import HIGH, SEVERITY, Call, Detector, Finding, Signal
+from detectors.shape import HIGH, SEVERITY, Call, Detector, Finding, Signal, score_of
 from detectors.signals import QUIET_MS
 
 ALIGN_MS = 600_000
@@ -289,11 +288,11 @@ class Alerts:
         if finding.only_on:
             held.narrow(finding.only_on, signal.time)
         proposals = held.narrowed(_made_by(finding.proposals, detector, finding.kind))
-        part.withheld = held.narrowed(_made_by(finding.withheld, detector, finding.kind))
+        part.withheld = []
         if finding.level >= HIGH:
             held.propose(proposals, signal.time)
         else:
-            part.withheld = [*proposals, *part.withheld][:MOST_PROPOSALS]
+            part.withheld = proposals[:MOST_PROPOSALS]
 
     def _judge(self, held: _Held, time: int) -> Agreement:
         """Severity of a subject from all that is said of it, and the proposals that are released by that."""

@@ -34,6 +34,7 @@ from config.settings import FloodSettings
 from detectors.alert import Match, Proposal
 from detectors.calls import BLOCK
 from detectors.kernels import inlined, mix
+from detectors.outcomes import Against, Weights, log_ratios, outcome_odds, outcome_odds_reference
 from detectors.plain import Counts
 from detectors.shape import (
     CRITICAL,
@@ -46,11 +47,12 @@ from detectors.shape import (
     Signal,
     narrowest_prefix,
     proposal,
+    score_of,
     weighed,
 )
 from detectors.signals import CONTACT, CONTACTS, FAILED, PENDING, TALKED, UNWANTED
 from detectors.subjects import WAYS, power_of_two, zeros
-from detectors.windows import Weights, distinct, outcome_odds, total
+from detectors.windows import distinct, total
 
 FEATURES = (
     Feature("calls_10s", "calls", "attempts on the callee in the last 10 s", 1),
@@ -74,7 +76,10 @@ EVIDENCE = (
 )
 """What an alert lists besides."""
 
-QUIET_ODDS = -2.0
+SCATTERED = 2.5
+"""Times the gate that calls must be of which most callers make but one: so people call back a missed call."""
+QUIET_ODDS = 3.0
+"""Log-odds of the outcome below which nothing is said."""
 IN_USE = 4.0
 """Talks, and calls pending, in ten minutes beyond the abusive share that show a line in use."""
 AUTOMATIC = 0.8
@@ -98,7 +103,7 @@ class FloodParameters(NamedTuple):
     habit_factor: float
     min_ends: float
     abusive_talked: float
-    weights: Weights
+    against: Against
     """A brief answer is as unwanted as none."""
     threshold: float
     length_ms: int
@@ -106,6 +111,8 @@ class FloodParameters(NamedTuple):
 
 def parameters_of(settings: FloodSettings) -> FloodParameters:
     a, o = settings.abusive_talked, settings.ordinary_talked
+    unwanted, talked = log_ratios([a], [o])
+    weights = Weights(unwanted, unwanted, unwanted, talked)
     return FloodParameters(
         on=settings.mode != "off",
         calls_10s=float(settings.calls_10s),
@@ -115,7 +122,7 @@ def parameters_of(settings: FloodSettings) -> FloodParameters:
         habit_factor=settings.habit_factor,
         min_ends=float(settings.min_ends),
         abusive_talked=a,
-        weights=Weights(math.log((1 - a) / (1 - o)), math.log((1 - a) / (1 - o)), math.log(a / o)),
+        against=Against(weights, weights, weights),
         threshold=math.log(settings.odds),
         length_ms=settings.length_ms,
     )
@@ -218,7 +225,8 @@ def look(row: Any, p: Any, f: Any) -> Any:
     calls_10s = np.float64(total(row.two_seconds))
     calls_1m = np.float64(total(row.ten_seconds))
     rate = max(calls_10s / p.calls_10s, calls_1m / p.calls_1m, calls / p.calls_10m)
-    if rate < 1.0:
+    callers = min(distinct(row.counterparts), calls)
+    if rate < (SCATTERED if 2.0 * callers > calls else 1.0):
         return NOTHING
     if 2.0 * np.float64(total(row.failed)) >= calls:
         return NOTHING
@@ -227,12 +235,12 @@ def look(row: Any, p: Any, f: Any) -> Any:
     if calls < p.habit_factor * habit:
         return NOTHING
     aside = total(row.failed) + total(row.marked)
-    outcome, unanswered, brief, talked, pending = outcome_odds(row, aside, p.weights, p.weights)
-    ends = unanswered + brief + talked
+    outcome, unanswered, short, brief, talked, pending = outcome_odds(row, aside, p.against, p.against)
+    ends = unanswered + short + brief + talked
     if outcome < QUIET_ODDS:
         return NOTHING
     f[:] = 0.0
-    f[0], f[1], f[2], f[3] = calls_10s, calls_1m, calls, min(distinct(row.counterparts), calls)
+    f[0], f[1], f[2], f[3] = calls_10s, calls_1m, calls, callers
     f[4], f[5], f[6], f[7], f[8], f[9] = ends, talked, pending, habit, day, outcome
     f[10] = np.float64(total(row.answered)) / max(np.float64(total(row.ends)), 1.0)
     if ends >= p.min_ends and f[10] >= AUTOMATIC:
@@ -249,17 +257,17 @@ def look_reference(counts: Counts, p: FloodParameters) -> tuple[int, list[float]
     habit = max(day - calls, 0) / TEN_MINUTES_A_DAY
     gates = (calls_10s / p.calls_10s, calls_1m / p.calls_1m, calls / p.calls_10m)
     outage = 2 * counts.recent(counts.failures) >= calls
-    if max(gates) < 1 or outage or calls < p.habit_factor * habit:
+    callers = min(counts.counterparts(), calls)
+    gate = SCATTERED if 2 * callers > calls else 1
+    if max(gates) < gate or outage or calls < p.habit_factor * habit:
         return NOTHING, []
-    outcome, unanswered, brief, talked, pending = counts.outcome_odds(
-        counts.recent(counts.failures) + counts.recent(counts.marked), p.weights, p.weights
-    )
-    ends = unanswered + brief + talked
+    aside = counts.recent(counts.failures) + counts.recent(counts.marked)
+    outcome, *over, talked, pending = outcome_odds_reference(counts, aside, p.against, p.against)
+    ends = sum(over) + talked
     answered = counts.answered() / max(counts.ends(), 1)
     automatic = ends >= p.min_ends and answered >= AUTOMATIC
     if outcome < QUIET_ODDS or automatic:
         return NOTHING, []
-    callers = min(counts.counterparts(), calls)
     features = [calls_10s, calls_1m, calls, callers, ends, talked, pending, habit, day, outcome, answered]
     in_use = talked + pending > IN_USE + p.abusive_talked * ends
     certain = ends >= p.min_ends and outcome >= p.threshold and not in_use
@@ -290,7 +298,7 @@ class Flood:
             subject_value=call.callee_spelled,
             kind="call_bombing" if f["callers_10m"] * 3 < f["calls_10m"] else "call_flood",
             level=level,
-            score=round(1 / (1 + math.exp(-min(f["outcome"], 30.0))), 4),
+            score=score_of(f["outcome"]),
             evidence=self._evidence(f, contacts),
             message=self._sentence(f, call, contacts),
             proposals=proposals,

@@ -401,7 +401,8 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any)
     if status == 0:
         ways.look(row, block, number, inbound, first_today, known, c, i, news, s, p, lists, out)
     if light:
-        _light_call(c, i, news, number, block, row, inbound, s, p, out)
+        if not rotation.calls_one_only(row):
+            _light_call(c, i, news, number, block, row, inbound, s, p, out)
         if considered and not candidate:
             candidates.see_block(block_key, block, c, i, news, s.suspect_blocks, p.candidates, out)
     machine = c.caller_kind[i] == unallocated.MACHINE and status == 0
@@ -435,7 +436,8 @@ def _light_call(
     if not p.rotation.on or _service(c.caller_status[i]):
         return
     f = out.signals[out.used[0]].features
-    level = rotation.look(block, row, inbound, s.arrivals, p.rotation, f)
+    mobile = c.caller_kind[i] == burst.MOBILE
+    level = rotation.look(block, row, inbound, mobile, s.arrivals, p.rotation, f)
     if level == NOTHING:
         return
     rationed = number if rotation.is_proposed_alone(f, p.rotation) else key
@@ -469,6 +471,7 @@ def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
             block = s.blocks.rows[touch(s.blocks, callee // 10_000, now)]
             advance_block(block, time)
             count_talk_to_block(block, time)
+            rotation.receive(s.arrivals, time)
             note_ordinary(block, time, callee)
     if not p.flood.on or _service(c.callee_status[i]):
         return

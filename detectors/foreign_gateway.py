@@ -23,7 +23,7 @@ import numpy as np
 
 from config.settings import ForeignGatewaySettings
 from detectors.kernels import inlined
-from detectors.shape import HIGH, Call, Finding, Signal
+from detectors.shape import Call, Finding, Signal
 from detectors.shares import learn, learnt, share_key
 from detectors.wrong_place import (
     NETWORK,
@@ -31,12 +31,9 @@ from detectors.wrong_place import (
     PlaceParameters,
     PlainShares,
     doings,
-    evidence_of,
+    found,
     place_parameters,
-    proposals_of,
     right_way,
-    score_of,
-    subject_of,
 )
 
 GATEWAY = np.uint64(1)
@@ -160,20 +157,10 @@ class ForeignGateway:
     name = "foreign_gateway"
 
     def describe(self, signal: Signal, call: Call) -> Finding | None:
-        f = signal.features
-        subject_type, subject_value = subject_of(signal, call)
-        proposals = proposals_of(signal, call, "international")
-        return Finding(
-            subject_type=subject_type,
-            subject_value=subject_value,
-            kind="foreign_gateway_range" if subject_type == "block" else "foreign_gateway_number",
-            level=signal.level,
-            score=score_of(f),
-            evidence=evidence_of(f),
-            message=_sentence(f, call, subject_value),
-            proposals=proposals if signal.level >= HIGH else [],
-            withheld=[] if signal.level >= HIGH else proposals,
-        )
+        def saying(f: dict[str, float], subject: str) -> str:
+            return _sentence(f, call, subject)
+
+        return found(signal, call, self.name, saying, "international")
 
 
 def _sentence(f: dict[str, float], call: Call, subject: str) -> str:

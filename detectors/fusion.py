@@ -121,11 +121,6 @@ def log_odds_of(score: float) -> float:
     return min(max(math.log(share / (1 - share)), -MOST_LOG_ODDS), MOST_LOG_ODDS)
 
 
-def score_of(log_odds: float) -> float:
-    """The probability of log-odds, to four digits."""
-    return round(1 / (1 + math.exp(-min(max(log_odds, -30.0), 30.0))), 4)
-
-
 def ranked(parts: Iterable[Part]) -> list[Part]:
     """The strongest first: by level, then what is about the subject itself, then the order of patterns."""
     return sorted(parts, key=lambda part: part.rank)

@@ -85,7 +85,7 @@ _OPTIONS = {"nogil": True, "fastmath": False, "error_model": "numpy", "_nrt": Fa
 itself where arrays come as named tuples through several functions. A kernel therefore makes no array."""
 
 
-class _Part(CPUCodeLibrary):
+class _Part(CPUCodeLibrary):  # type: ignore[misc]
     """Code that is only linked into kernels: neither optimized nor made machine code by itself. Helpers are
     nested many deep, and each level would be optimized with all below it: that doubled the compilation."""
 
@@ -109,7 +109,7 @@ class _Part(CPUCodeLibrary):
         """What Python would need to call it: nothing does."""
 
 
-class _PartCompiler(CompilerBase):
+class _PartCompiler(CompilerBase):  # type: ignore[misc]
     def define_pipelines(self) -> list[Any]:
         state = self.state
         state.library = _Part(state.targetctx.codegen(), state.func_id.func_qualname)

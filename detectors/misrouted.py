@@ -21,7 +21,7 @@ from config.settings import MisroutedSettings
 from detectors.calls import text_hash
 from detectors.kernels import inlined, mix2
 from detectors.plain import mix2 as plain_mix2
-from detectors.shape import HIGH, Call, Finding, Signal
+from detectors.shape import Call, Finding, Signal
 from detectors.shares import learn, learnt, share_key
 from detectors.wrong_place import (
     NETWORK,
@@ -29,12 +29,9 @@ from detectors.wrong_place import (
     PlaceParameters,
     PlainShares,
     doings,
-    evidence_of,
+    found,
     place_parameters,
-    proposals_of,
     right_way,
-    score_of,
-    subject_of,
 )
 
 OPERATOR, OPERATOR_NETWORK, OF_TRUNK, TRUNK_OPERATOR = 1, 2, 3, 4
@@ -111,12 +108,14 @@ def strays(shares: Any, operator: Any, network: Any, trunk: Any, time: Any, p: A
     if numbers < place.least:
         return -1.0
     here = learnt(shares, share_key(OPERATOR_NETWORK, operator, network), time)
-    if here >= place.usual * numbers:
-        return 0.0
     of_trunk = learnt(shares, share_key(OF_TRUNK, trunk, 0), time)
     carried = learnt(shares, share_key(TRUNK_OPERATOR, trunk, operator), time)
     if of_trunk >= place.least and carried >= TRANSIT_SHARE * of_trunk:
         return 0.0
+    if here >= place.usual * numbers:
+        if 3.0 * of_trunk < place.least or carried >= place.usual * of_trunk:
+            return 0.0
+        here, numbers = carried, of_trunk
     return (here + place.prior * place.prior_numbers) / (numbers + place.prior_numbers)
 
 
@@ -138,9 +137,12 @@ def strays_reference(
         shares.learnt(time, OF_TRUNK, trunk),
         shares.learnt(time, TRUNK_OPERATOR, trunk, operator),
     )
-    transit = of_trunk >= p.place.least and carried >= TRANSIT_SHARE * of_trunk
-    if here >= p.place.usual * numbers or transit:
+    if of_trunk >= p.place.least and carried >= TRANSIT_SHARE * of_trunk:
         return 0.0
+    if here >= p.place.usual * numbers:
+        if 3 * of_trunk < p.place.least or carried >= p.place.usual * of_trunk:
+            return 0.0
+        here, numbers = carried, of_trunk
     return (here + p.place.prior * p.place.prior_numbers) / (numbers + p.place.prior_numbers)
 
 
@@ -150,20 +152,10 @@ class Misrouted:
     name = "misrouted"
 
     def describe(self, signal: Signal, call: Call) -> Finding | None:
-        f = signal.features
-        subject_type, subject_value = subject_of(signal, call)
-        proposals = proposals_of(signal, call)
-        return Finding(
-            subject_type=subject_type,
-            subject_value=subject_value,
-            kind="misrouted_range" if subject_type == "block" else "misrouted_number",
-            level=signal.level,
-            score=score_of(f),
-            evidence=evidence_of(f),
-            message=_sentence(f, call, subject_value),
-            proposals=proposals if signal.level >= HIGH else [],
-            withheld=[] if signal.level >= HIGH else proposals,
-        )
+        def saying(f: dict[str, float], subject: str) -> str:
+            return _sentence(f, call, subject)
+
+        return found(signal, call, self.name, saying, None)
 
 
 def _sentence(f: dict[str, float], call: Call, subject: str) -> str:

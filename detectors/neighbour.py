@@ -15,7 +15,8 @@ resemblance are added.
 
 One call cannot be matched by "resembles its callee", so most campaigns give an alert and no rule. Where the
 targets concentrate, they do give one: a pair of the same prefix for caller and callee on that trunk, the
-narrowest that at least `pair_calls` odd calls of the hour share and no ordinary one; or one callee with the
+narrowest that at least `pair_calls` odd calls of the hour share (two where the trunk leaves no doubt) and no
+ordinary one; or one callee with the
 prefix of its block as caller.
 """
 
@@ -29,7 +30,7 @@ import numpy.typing as npt
 
 from config.settings import NeighbourSettings
 from detectors.alert import Evidence, Match, Proposal
-from detectors.kernels import inlined, mix
+from detectors.kernels import inlined, mix, mix2
 from detectors.shape import (
     HIGH,
     MEDIUM,
@@ -39,6 +40,7 @@ from detectors.shape import (
     Finding,
     Signal,
     proposal,
+    score_of,
     weighed,
 )
 from detectors.subjects import power_of_two, zeros
@@ -71,6 +73,9 @@ _WAYS = 4
 NEAR, ALIKE = 10_000, 1_000_000
 LEAST, LEAST_OF_ONE = 3, 8
 """Odd calls before anything is said; where all callees are of one block and none was called so often."""
+BEYOND_DOUBT, SURE_PAIR_CALLS = 2.0, 2
+"""Times the log-odds of a rule from which a trunk leaves no doubt, so that the next pair of a block needs no
+more than so many calls. One would be too few: families have neighbouring numbers."""
 LEARNT_MOST, LEARNT_FACTOR = 2.0, 4.0
 """Of one slot of 10 minutes at most so many odd calls, plus so many times the usual, are learnt as usual."""
 
@@ -313,6 +318,20 @@ def _people(t: Any, f: Any) -> Any:
 
 
 @inlined
+def _needed(odds: Any, width: Any, p: Any) -> Any:
+    """Odd calls of a pair before it is proposed: fewer where the trunk leaves no doubt."""
+    if width == NEAR and odds >= BEYOND_DOUBT * p.high:
+        return min(p.pair_calls, SURE_PAIR_CALLS)
+    return p.pair_calls
+
+
+@inlined
+def told_about(trunk: Any, callee: Any, level: Any) -> Any:
+    """Key whose telling is rationed: the trunk's, or where there is a rule the callee's block on it."""
+    return np.int64(mix2(trunk, callee // NEAR) >> np.uint64(1)) if level >= HIGH else trunk
+
+
+@inlined
 def look(t: Any, all_trunks: Any, callee: Any, p: Any, f: Any) -> Any:
     """Level of a trunk on which an odd call to ``callee`` was just noted; its features into ``f``."""
     f[:] = 0.0
@@ -332,7 +351,7 @@ def look(t: Any, all_trunks: Any, callee: Any, p: Any, f: Any) -> Any:
     digits, width = 4.0, NEAR
     while width <= ALIKE:
         covered = _covered(t, callee, width)
-        if covered >= p.pair_calls:
+        if covered >= _needed(f[6], width, p):
             f[10], f[11] = digits, np.float64(covered)
             return HIGH if f[6] >= p.high else MEDIUM
         digits += 1.0
@@ -436,7 +455,10 @@ class PlainTrunk:
                 for n in recent
                 if n.callee // width == callee // width and n.caller // width == callee // width
             ]
-            if all(n.odd for n in covered) and len(covered) >= p.pair_calls:
+            needed = p.pair_calls
+            if digits == 4 and best[6] >= BEYOND_DOUBT * p.high:
+                needed = min(needed, SURE_PAIR_CALLS)
+            if all(n.odd for n in covered) and len(covered) >= needed:
                 level = HIGH if best[6] >= p.high else MEDIUM
                 return level, [*best, float(digits), float(len(covered))]
         return MEDIUM, [*best, 0.0, 0.0]
@@ -463,7 +485,7 @@ class Neighbour:
             subject_value=call.callee_spelled if one_callee else call.trunk,
             kind="neighbour_spoofing",
             level=signal.level,
-            score=round(1 / (1 + math.exp(-min(f["odds"], 30.0))), 4),
+            score=score_of(f["odds"]),
             evidence=self._evidence(f),
             message=_sentence(f, call),
             proposals=[_pair(f, call, one_callee)] if signal.level >= HIGH else [],

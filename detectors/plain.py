@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 _M64 = (1 << 64) - 1
 
@@ -63,6 +63,8 @@ class Counts:
         self.outcomes: list[Outcome] = []
         self.failures: list[int] = []
         self.marked: list[int] = []
+        self.shorts: list[int] = []
+        """When calls were attempted that were answered for at most 6 s."""
         self.known: list[Attempt] = []
         self.callers: list[Attempt] = []
         """Of a block: its numbers that called."""
@@ -173,23 +175,6 @@ class Counts:
     def circle_of(self, number: int, day: int) -> tuple[int, int]:
         """The bits of ``number`` in a circle, and the circle of ``day`` as far as it is kept."""
         return circle(number), self._circles()[day]
-
-    def outcome_odds(self, aside: int, first: Any, second: Any) -> tuple[float, float, float, float, float]:
-        """As ``detectors.windows.outcome_odds``."""
-        found = []
-        brief = self.answered() - self.talks(60_000, 10)
-        for young in (3, 1):
-            attempts = self.matured((a.time for a in self.attempts), young)
-            ends = self.matured((o.time for o in self.outcomes), young)
-            talked = self.matured((o.time for o in self.outcomes if o.talked), young)
-            unanswered = max(ends - talked - brief, 0)
-            pending = max(attempts - ends - aside, 0)
-            odds = min(
-                unanswered * w.unanswered + brief * w.brief + (max(talked, 0) + pending) * w.talked
-                for w in (first, second)
-            )
-            found.append((odds, float(unanswered), float(brief), float(max(talked, 0)), float(pending)))
-        return found[1] if found[1][0] > found[0][0] else found[0]
 
     def matured(self, times: Iterable[int], young: int) -> int:
         kept = list(times)

@@ -6,6 +6,7 @@ import math
 from collections import Counter, deque
 from typing import Any
 
+from detectors import wangiri
 from detectors.plain import Counts
 from detectors.shape import HIGH, MEDIUM, NOTHING
 
@@ -211,9 +212,14 @@ class Ringer(Suspect):
         if self.parties < p.block_numbers:
             return NOTHING, []
         level, features = self.look(counts, 0.0, p)
+        called = counts.window(counts.talks_to, 86_400_000, 2)
+        if level != NOTHING and called >= max(p.friends * features[0], 2):
+            return NOTHING, []
         if level != NOTHING:
             features[11:14] = [self.parties, counts.numbers(), self.rings / max(counts.calls(600_000, 6), 1)]
-            features[14] += counts.window(counts.talks_to, 86_400_000, 2)
+            features[14] += called
+            few = min(wangiri.RINGS_EACH * self.parties, wangiri.MANY_RINGS)
+            level = min(level, MEDIUM) if features[0] < few else level
             features[15] = self.span
         return level, features
 

@@ -59,6 +59,7 @@ from detectors.shape import (
     Finding,
     Signal,
     proposal,
+    score_of,
     weighed,
 )
 from detectors.signals import speak
@@ -465,8 +466,7 @@ class Policy:
             score=_score(f) if aimed else (0.99 if signal.level >= HIGH else 0.5),
             evidence=self._aim(f) if aimed else self._breach(f),
             message=f"{_sentence_of_aim(f, call) if aimed else _sentence(kind, f, call)}; {_way(call)}.",
-            proposals=proposals if signal.level >= HIGH else [],
-            withheld=() if signal.level >= HIGH else proposals,
+            proposals=proposals,
         )
 
     def _persists(self, kind: int, f: dict[str, float]) -> bool:
@@ -496,7 +496,7 @@ class Policy:
 
 
 def _score(f: dict[str, float]) -> float:
-    return round(1 / (1 + math.exp(-min(f["refusing"] + f["reciprocity"], 30.0))), 4)
+    return score_of(f["refusing"] + f["reciprocity"])
 
 
 def _proposed(f: dict[str, float], call: Call, whole: bool) -> Any:

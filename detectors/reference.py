@@ -50,7 +50,8 @@ from detectors.shape import (
 )
 from detectors.shares import OF_A_BLOCK
 from detectors.signals import BUSY, FAILED, PENDING, TALKED, UNWANTED
-from detectors.wrong_place import PlainShares, PlainSuspect
+from detectors.windows import SHORT_TALK_MS
+from detectors.wrong_place import LEARNT, STRONG, TOLD, PlainShares, PlainSuspect
 
 
 def _is_failure(row: Mapping[str, Any]) -> bool:
@@ -163,6 +164,8 @@ class Reference:
         self._pairs: dict[tuple[int, ...], tuple[int, str]] = {}
         self._spoken: dict[tuple[int, int], Spoken] = {}
         self._arrivals: list[tuple[int, bool]] = []
+        self._received: list[int] = []
+        """Slot of 10 min of each call to somebody here that became talk."""
         """Slot of 10 min and newcomer, of each call of a light caller."""
         self._arrived = 0
         self.duplicates = 0
@@ -247,6 +250,8 @@ class Reference:
                 counts.marked.append(time)
                 return
             counts.outcomes.append(Outcome(time, row["answered"] == 1, _is_talk(row)))
+            if row["answered"] == 1 and 0 <= row["talk_ms"] <= SHORT_TALK_MS:
+                counts.shorts.append(time)
             if _is_invalid(row):
                 counts.marked.append(time)
 
@@ -425,7 +430,8 @@ class Reference:
             counts.ordinary.append((time, number))
         if status == 0:
             self._way(index, row, news, counts, own, inbound, first_today, known)
-        if own.calls(60_000, 10) <= burst.LIGHT_CALLS:
+        light = own.calls(60_000, 10) <= burst.LIGHT_CALLS
+        if light and not rotation.calls_one_only_reference(own):
             self._count(counts, row, news, row["callee"])
             unknown = inbound == 0 and own.talks(10_800_000, 8) == 0
             if "outcome" in news and not _is_talk(row) and unknown:
@@ -439,7 +445,15 @@ class Reference:
                     counts.newcomers.append(time)
             if p.rotation.on and status not in (4, 5):
                 share = self._share_of_newcomers()
-                level, f = rotation.look_reference(counts, own, inbound, share, p.rotation)
+                level, f = rotation.look_reference(
+                    counts,
+                    own,
+                    inbound,
+                    row["caller_kind"] == burst.MOBILE,
+                    share,
+                    self._usually_called(),
+                    p.rotation,
+                )
                 if level != NOTHING:
                     alone = rotation.is_proposed_alone_reference(f, p.rotation)
                     rationed = number if alone else block
@@ -454,6 +468,11 @@ class Reference:
     def _share_of_newcomers(self) -> float:
         recent = [newcomer for slot, newcomer in self._arrivals if self._arrived - slot < 2]
         return (sum(recent) + 1) / (len(recent) + 2)
+
+    def _usually_called(self) -> float:
+        calls = sum(self._arrived - slot < 2 for slot, _ in self._arrivals)
+        received = sum(self._arrived - slot < 2 for slot in self._received)
+        return min(rotation.CALLED_SHARE * received / max(calls, 1), rotation.MOST_CALLED)
 
     def _way(
         self,
@@ -492,7 +511,8 @@ class Reference:
         level, f = trunk.look(everything, callee, p)
         if level != NOTHING:
             about = row["trunk_hash"] >> 1
-            self._speak(NEIGHBOUR, about, about, index, time, True, int(f[2] + f[3]), level, f)
+            rationed = mix2(about, callee // neighbour.NEAR) >> 1 if level >= HIGH else about
+            self._speak(NEIGHBOUR, rationed, about, index, time, True, int(f[2] + f[3]), level, f)
 
     def _from_home(
         self,
@@ -521,7 +541,17 @@ class Reference:
         suspect = self._noted(row, news, network, known, inbound) if share > 0 else None
         if suspect is not None:
             level, f = suspect.weigh(
-                self.shares, network, trunk, time, block.right(), share, misrouted.FEW, False, False, p.place
+                self.shares,
+                network,
+                trunk,
+                time,
+                block.right(),
+                share,
+                misrouted.FEW,
+                TOLD if share <= misrouted.EXPECTED_SHARE else LEARNT,
+                False,
+                row["caller_kind"] == burst.MOBILE,
+                p.place,
             )
             if level != NOTHING:
                 about = number // 10_000 if f[0] >= 2 else number
@@ -565,10 +595,20 @@ class Reference:
         if "attempt" in news and suspect.calls == 1:
             self.shares.learn(time, foreign_gateway.REACHED, callee // 10_000)
         few = misrouted.FEW if in_use else p.few
-        honest = not in_use or row["caller_kind"] == foreign_gateway.FIXED_LINE
+        needed = STRONG if not in_use or row["caller_kind"] == foreign_gateway.FIXED_LINE else TOLD
         at_home = time - suspect.first < foreign_gateway.AT_HOME_MS and own.calls(60_000, 10) > suspect.calls
         level, f = suspect.weigh(
-            self.shares, way, trunk, time, block.right(), share, few, honest, at_home, p.place
+            self.shares,
+            way,
+            trunk,
+            time,
+            block.right(),
+            share,
+            few,
+            needed,
+            at_home,
+            row["caller_kind"] == burst.MOBILE,
+            p.place,
         )
         if level != NOTHING:
             of_block = f[0] >= 2
@@ -727,6 +767,8 @@ class Reference:
                     block.suspects.clear()
                 block.advance(time)
                 block.talks_to.append(time)
+                self._received.append(time // 600_000)
+                self._arrived = max(self._arrived, time // 600_000)
                 block.ordinary.append((time, callee))
         if not p.flood.on or row["callee_status"] in (4, 5) or counts.calls(60_000, 10) < p.flood.watch:
             return

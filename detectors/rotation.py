@@ -9,7 +9,11 @@ number never condemns its block. Then log-odds for abuse are summed up:
 - *newcomers*: the share of the calls by numbers first heard of within ten minutes, against the same share of
   all light callers of the partition just then: after a start everybody is new and it says nothing. At most 5;
 - *habit*: the outcome's sum over the block's day before the last hour, where that is below 0, at least -10;
-- *called*: calls to its numbers that became talk, today and yesterday, one each, at least -6.
+- *reciprocity*: calls to its numbers that became talk, today and yesterday, one each, at least -6. People are
+  called about as often as they call: of mobile numbers it is a Poisson likelihood ratio against half of what
+  the partition's numbers usually receive, -6 to 5. For a mobile block the outcome is at least that of people
+  who are pressed, against those who are called by whom they know, up to 2.5. Both only where newcomers say
+  something.
 
 A rule must not touch the ordinary numbers of the block. ``span`` holds the lowest and highest number whose
 call came to nothing and with which nobody talks. Where nobody ordinary is known in any hundred of the
@@ -29,9 +33,19 @@ import numpy.typing as npt
 
 from config.settings import RotationSettings
 from detectors.alert import Match, Proposal
-from detectors.burst import HABIT_LIMIT, misdialled_odds, misdialled_reference
 from detectors.calls import BLOCK
 from detectors.kernels import inlined, popcount
+from detectors.outcomes import (
+    OutcomeParameters,
+    habit_odds,
+    habit_reference,
+    misdialled_odds,
+    misdialled_reference,
+    outcome_odds,
+    outcome_odds_reference,
+    outcome_parameters,
+    pressing_odds,
+)
 from detectors.plain import Counts
 from detectors.shape import (
     CRITICAL,
@@ -44,10 +58,11 @@ from detectors.shape import (
     Signal,
     narrowest_prefix,
     proposal,
+    score_of,
     weighed,
 )
 from detectors.sketches import LINEAR, SATURATED
-from detectors.windows import Weights, distinct, outcome_odds, total, weights
+from detectors.windows import distinct, latest, total
 
 FEATURES = (
     Feature("numbers", "numbers", "distinct numbers of the block that called in the last two hours", 2),
@@ -55,7 +70,7 @@ FEATURES = (
     Feature("calls_10m", "calls", "the same of the last 10 minutes", 3),
     Feature("callees_10m", "numbers", "distinct callees of the last 10 minutes, estimated up to some 180", 2),
     Feature("unanswered", "calls", "calls of the last 10 minutes, not young, that nobody answered", 1),
-    Feature("brief", "calls", "those answered for at most 20 s", 1),
+    Feature("brief", "calls", "those answered for 6 to 20 s", 1),
     Feature("talked", "calls", "those answered for longer", 2),
     Feature("pending", "calls", "calls of the last 10 minutes, not young, that are not over", 0),
     Feature("calls_day", "calls", "attempts of the last day", 20),
@@ -67,7 +82,11 @@ FEATURES = (
     Feature("span", "digits", "10 000 times the lowest, plus the highest last four digits of those", 0),
     Feature("ordinary", "hundreds", "hundreds of their common prefix in which somebody talked", 1),
     Feature("number_calls", "calls", "attempts of the calling number in the last hour", 1),
-    Feature("number_talked", "calls", "its calls of the day that became talk, and calls to it but one", 1),
+    Feature(
+        "number_talked", "calls", "calls to it but one; with its own that became talk where people live", 1
+    ),
+    Feature("short", "calls", "calls of the last 10 minutes answered for at most 6 s", 0),
+    Feature("reciprocity", "log-odds", "for abuse, of calls to its numbers; above 0 for mobile ones only", 0),
 )
 
 EVIDENCE = (
@@ -75,11 +94,22 @@ EVIDENCE = (
 )
 """What an alert lists besides."""
 
+FEW_NUMBERS = 5.0
 LEAST_NUMBERS = (0, 3, 5, 10, 16)
 """Numbers that must have called before a prefix of 10, 100, 1 000 or 10 000 numbers is proposed."""
 NEWCOMER_MS = 600_000
 NEWCOMERS_LIMIT = 5.0
 CALLED_LIMIT = -6.0
+CALLED_SHARE, MOST_CALLED = 0.5, 0.15
+"""Part of what is usual that even the least called mobile block receives, a call that it makes; and the most
+that this is taken for."""
+ABUSIVE_CALLED = 0.01
+RECIPROCITY_LIMIT = 5.0
+NOBODY_CALLS = 4.9
+"""Log-odds of reciprocity from which nobody lives in a mobile block, so that talk alone excuses no number."""
+PRESSING_LIMIT = 2.5
+FRESH = 0.5
+"""Log-odds of newcomers below which a mobile block is only judged as any other."""
 ONE_BACK = 1.0
 """Calls to a number that say nothing for it: of a hundred whom a nuisance call missed, some call back."""
 _STRANGE = 0.95
@@ -92,59 +122,83 @@ class RotationParameters(NamedTuple):
     numbers: float
     fan_out: float
     number_calls: float
-    dialler: Weights
-    announcer: Weights
-    invalid: float
-    valid: float
-    notable: float
-    threshold: float
+    outcomes: OutcomeParameters
 
 
 def parameters_of(settings: RotationSettings) -> RotationParameters:
-    abusive = (settings.abusive_brief, settings.abusive_talked)
     return RotationParameters(
         on=settings.mode != "off",
         calls=float(settings.calls),
         numbers=float(settings.numbers),
         fan_out=settings.fan_out,
         number_calls=float(settings.number_calls),
-        dialler=weights(abusive, (settings.dialler_brief, settings.dialler_talked)),
-        announcer=weights(abusive, (settings.announcer_brief, settings.announcer_talked)),
-        invalid=math.log(settings.abusive_invalid / settings.ordinary_invalid),
-        valid=math.log((1 - settings.abusive_invalid) / (1 - settings.ordinary_invalid)),
-        notable=math.log(settings.notable_odds),
-        threshold=math.log(settings.odds),
+        outcomes=outcome_parameters(settings),
     )
 
 
 class Arrivals(NamedTuple):
-    """Calls of light callers of a partition. ``counts`` int64 (2, 2): by slot of 10 min, all and those by
-    newcomers; ``slot`` int64 (1,): the newest slot number."""
+    """Calls of light callers of a partition. ``counts`` int64 (2, 3): by slot of 10 min, all, those by
+    newcomers, and calls to the partition's numbers that became talk; ``slot`` int64 (1,): the newest slot
+    number."""
 
     counts: npt.NDArray[np.int64]
     slot: npt.NDArray[np.int64]
 
 
 def new_arrivals() -> Arrivals:
-    return Arrivals(np.zeros((2, 2), np.int64), np.zeros(1, np.int64))
+    return Arrivals(np.zeros((2, 3), np.int64), np.zeros(1, np.int64))
 
 
 @inlined
 def arrive(arrivals: Any, time: Any, newcomer: Any) -> None:
     """Count one call of a light caller, attempted at ``time`` (ms)."""
+    slot = _slot_of(arrivals, time)
+    if slot < 0:
+        return
+    arrivals.counts[slot, 0] += 1
+    if newcomer:
+        arrivals.counts[slot, 1] += 1
+
+
+@inlined
+def receive(arrivals: Any, time: Any) -> None:
+    """Count one call to a number of the partition that became talk and ended, or began, at ``time`` (ms)."""
+    slot = _slot_of(arrivals, time)
+    if slot >= 0:
+        arrivals.counts[slot, 2] += 1
+
+
+@inlined
+def _slot_of(arrivals: Any, time: Any) -> Any:
+    """Row of ``counts`` for ``time``, cleared where it is new; -1 where that is too long ago."""
     slot = time // NEWCOMER_MS
     head = arrivals.slot[0]
     if slot > head:
-        for k in range(2):
+        for k in range(3):
             arrivals.counts[slot % 2, k] = 0
             if slot > head + 1:
                 arrivals.counts[(slot + 1) % 2, k] = 0
         arrivals.slot[0] = slot
     elif slot < head - 1:
-        return
-    arrivals.counts[slot % 2, 0] += 1
-    if newcomer:
-        arrivals.counts[slot % 2, 1] += 1
+        return np.int64(-1)
+    return slot % 2
+
+
+@inlined
+def _usually_called(arrivals: Any) -> Any:
+    """Calls that became talk to a number, a light call by it, below which a block is seldom called."""
+    calls = np.float64(arrivals.counts[0, 0] + arrivals.counts[1, 0])
+    received = np.float64(arrivals.counts[0, 2] + arrivals.counts[1, 2])
+    return min(CALLED_SHARE * received / max(calls, 1.0), MOST_CALLED)
+
+
+@inlined
+def _reciprocity(calls: Any, called: Any, usual: Any) -> Any:
+    """Log-odds for abuse of a mobile block's ``called`` calls received, for ``calls`` made (float64)."""
+    if usual <= ABUSIVE_CALLED:
+        return max(-called, CALLED_LIMIT)
+    odds = calls * (usual - ABUSIVE_CALLED) + called * math.log(ABUSIVE_CALLED / usual)
+    return min(max(odds, CALLED_LIMIT), RECIPROCITY_LIMIT)
 
 
 @inlined
@@ -167,6 +221,17 @@ def is_ordinary(row: Any) -> Any:
     return talked >= 2 and 3 * talked >= total(row.day_attempts)
 
 
+@inlined
+def calls_one_only(row: Any) -> Any:
+    """Whether the number of a caller's row has called twice today, and one callee only, as an alarm line
+    does: numbers that take turns never call anybody again."""
+    return total(row.day_attempts) >= 2 and popcount(row.circle[0] | row.circle[1]) <= 2
+
+
+def calls_one_only_reference(number: Counts) -> bool:
+    return number.calls(10_800_000, 8) >= 2 and number.circle().bit_count() <= 2
+
+
 def is_ordinary_reference(number: Counts) -> bool:
     talked = number.talks(10_800_000, 8)
     return talked >= 2 and 3 * talked >= number.calls(10_800_000, 8)
@@ -176,7 +241,7 @@ def is_ordinary_reference(number: Counts) -> bool:
 def _newcomer_odds(new: Any, calls: Any, share: Any, numbers: Any) -> Any:
     """One call a number counts: those of one number are not independent."""
     odds = new * math.log(_STRANGE / share) + (calls - new) * math.log((1.0 - _STRANGE) / (1.0 - share))
-    return min(max(odds * min(numbers / calls, 1.0), 0.0), NEWCOMERS_LIMIT)
+    return min(max(odds * min(numbers / max(calls, 1.0), 1.0), 0.0), NEWCOMERS_LIMIT)
 
 
 @inlined
@@ -196,10 +261,10 @@ def _ordinary_within(block: Any, low: Any, high: Any) -> Any:
 
 
 @inlined
-def look(block: Any, row: Any, inbound: Any, arrivals: Any, p: Any, f: Any) -> Any:
+def look(block: Any, row: Any, inbound: Any, mobile: Any, arrivals: Any, p: Any, f: Any) -> Any:
     """Level of one block, whose number with ``row`` just called; its features into ``f``.
 
-    ``inbound`` attempts to that number in the last day.
+    ``inbound`` attempts to that number in the last day; ``mobile``: the block is of mobile numbers.
     """
     calls = np.float64(total(block.attempts))
     if calls < p.calls:
@@ -210,20 +275,26 @@ def look(block: Any, row: Any, inbound: Any, arrivals: Any, p: Any, f: Any) -> A
     callees = min(distinct(block.counterparts), calls)
     if callees < p.fan_out * calls and callees < SATURATED:
         return NOTHING
-    outcome, unanswered, brief, talked, pending = outcome_odds(
-        block, total(block.failed), p.dialler, p.announcer
+    o = p.outcomes
+    outcome, unanswered, short, brief, talked, pending = outcome_odds(
+        block, total(block.failed), o.robot, o.silent
     )
-    misdialled = misdialled_odds(np.float64(total(block.marked)), calls, p)
-    new = min(np.float64(total(block.newcomers)), calls)
-    newcomers = _newcomer_odds(new, calls, _usual_share(arrivals), numbers)
+    misdialled = misdialled_odds(np.float64(total(block.marked)), calls, o)
+    lately = np.float64(latest(block.hour_attempts, block.newest // NEWCOMER_MS, 2))
+    new = min(np.float64(total(block.newcomers)), lately)
+    newcomers = _newcomer_odds(new, lately, _usual_share(arrivals), numbers)
     day_calls = np.float64(total(block.day_attempts))
     before = day_calls - np.float64(total(block.hour_attempts))
     before_talked = np.float64(total(block.day_talked) - total(block.hour_talked))
-    habit = max(before - before_talked, 0.0) * p.dialler.unanswered + before_talked * p.dialler.talked
-    habit = min(max(habit, HABIT_LIMIT), 0.0)
+    habit = habit_odds(before, before_talked, o)
     called = np.float64(block.circle[0]) + np.float64(block.circle[1])
-    odds = outcome + misdialled + newcomers + habit + max(-called, CALLED_LIMIT)
-    if odds < p.notable:
+    reciprocity = max(-called, CALLED_LIMIT)
+    if mobile and newcomers >= FRESH:
+        reciprocity = _reciprocity(day_calls, called, _usually_called(arrivals))
+        pressing = pressing_odds(unanswered, short, brief, talked + pending, o)
+        outcome = max(outcome, min(pressing, PRESSING_LIMIT))
+    odds = outcome + misdialled + newcomers + habit + reciprocity
+    if odds < o.notable:
         return NOTHING
     low, high = 10_000 - np.int64(block.span[0]), np.int64(block.span[1]) - 1
     f[:] = 0.0
@@ -235,21 +306,26 @@ def look(block: Any, row: Any, inbound: Any, arrivals: Any, p: Any, f: Any) -> A
         f[15] = np.float64(_ordinary_within(block, low, high))
     else:
         f[15] = 100.0
+    if reciprocity >= NOBODY_CALLS:
+        f[15] = 0.0
     f[16] = np.float64(total(row.hour_attempts))
-    f[17] = np.float64(total(row.day_talked)) + max(inbound - ONE_BACK, 0.0)
-    if odds < p.threshold:
+    own_talk = np.float64(total(row.day_talked)) if reciprocity < NOBODY_CALLS else 0.0
+    f[17] = own_talk + max(inbound - ONE_BACK, 0.0)
+    f[18], f[19] = short, reciprocity
+    if odds < o.threshold:
         return MEDIUM
-    return CRITICAL if odds >= 2.0 * p.threshold else HIGH
+    return CRITICAL if odds >= 2.0 * o.threshold else HIGH
 
 
 @inlined
 def is_proposed_alone(f: Any, p: Any) -> Any:
-    """Whether the features are of a block with ordinary users, and of a number in it that is proposed."""
-    return f[15] > 0.0 and f[16] >= p.number_calls and f[17] == 0.0
+    """Whether the features are of a block with ordinary users, or few suspects, and of a number in it that is
+    proposed."""
+    return (f[15] > 0.0 or f[0] < FEW_NUMBERS) and f[16] >= p.number_calls and f[17] == 0.0
 
 
 def is_proposed_alone_reference(f: list[float], p: RotationParameters) -> bool:
-    return f[15] > 0 and f[16] >= p.number_calls and f[17] == 0
+    return (f[15] > 0 or f[0] < FEW_NUMBERS) and f[16] >= p.number_calls and f[17] == 0
 
 
 def _ordinary_reference(block: Counts, low: int, high: int) -> int:
@@ -263,7 +339,13 @@ def _ordinary_reference(block: Counts, low: int, high: int) -> int:
 
 
 def look_reference(
-    block: Counts, number: Counts, inbound: int, share: float, p: RotationParameters
+    block: Counts,
+    number: Counts,
+    inbound: int,
+    mobile: bool,
+    share: float,
+    usually_called: float,
+    p: RotationParameters,
 ) -> tuple[int, list[float]]:
     """What `look` decides, and its features, from the events themselves; ``share`` of newcomers is usual."""
     calls, numbers = block.calls(60_000, 10), block.numbers()
@@ -272,31 +354,45 @@ def look_reference(
     outage = 2 * block.recent(block.failures) >= calls
     if calls < p.calls or numbers < p.numbers or outage or redials:
         return NOTHING, []
-    outcome, unanswered, brief, talked, pending = block.outcome_odds(
-        block.recent(block.failures), p.dialler, p.announcer
+    o = p.outcomes
+    outcome, unanswered, short, brief, talked, pending = outcome_odds_reference(
+        block, block.recent(block.failures), o.robot, o.silent
     )
-    misdialled = misdialled_reference(block, calls, p)
-    new = min(block.recent(block.newcomers), calls)
-    odds_new = new * math.log(_STRANGE / share) + (calls - new) * math.log((1 - _STRANGE) / (1 - share))
-    newcomers = sorted((0.0, odds_new * min(numbers / calls, 1), NEWCOMERS_LIMIT))[1]
+    misdialled = misdialled_reference(block, calls, o)
+    lately = block.calls(600_000, 2)
+    new = min(block.recent(block.newcomers), lately)
+    odds_new = new * math.log(_STRANGE / share) + (lately - new) * math.log((1 - _STRANGE) / (1 - share))
+    newcomers = sorted((0.0, odds_new * min(numbers / max(lately, 1), 1), NEWCOMERS_LIMIT))[1]
     before = block.calls(10_800_000, 8) - block.calls(600_000, 6)
     before_talked = block.talks(10_800_000, 8) - block.talks(600_000, 6)
-    habit = max(before - before_talked, 0) * p.dialler.unanswered + before_talked * p.dialler.talked
-    habit = sorted((HABIT_LIMIT, habit, 0.0))[1]
+    habit = habit_reference(before, before_talked, o)
     called = block.window((time for time in block.talks_to), 86_400_000, 2)
-    odds = outcome + misdialled + newcomers + habit + max(-called, CALLED_LIMIT)
-    if odds < p.notable:
+    day = block.calls(10_800_000, 8)
+    reciprocity = float(max(-called, CALLED_LIMIT))
+    if mobile and newcomers >= FRESH:
+        if usually_called > ABUSIVE_CALLED:
+            found = day * (usually_called - ABUSIVE_CALLED)
+            found += called * math.log(ABUSIVE_CALLED / usually_called)
+            reciprocity = sorted((CALLED_LIMIT, found, RECIPROCITY_LIMIT))[1]
+        ends = (unanswered, short, brief, talked + pending)
+        pressing = sum(n * weight for n, weight in zip(ends, o.pressing, strict=True))
+        outcome = max(outcome, min(pressing, PRESSING_LIMIT))
+    odds = outcome + misdialled + newcomers + habit + reciprocity
+    if odds < o.notable:
         return NOTHING, []
     span, ordinary = 0.0, 100.0
     if block.suspects:
         low, high = min(block.suspects) % BLOCK, max(block.suspects) % BLOCK
         span, ordinary = float(low * BLOCK + high), float(_ordinary_reference(block, low, high))
+    if reciprocity >= NOBODY_CALLS:
+        ordinary = 0.0
     features = [numbers, block.calls(10_000, 6), calls, callees, unanswered, brief, talked, pending]
     features += [block.calls(10_800_000, 8), called, outcome, misdialled, newcomers, habit, span, ordinary]
-    features += [number.calls(600_000, 6), number.talks(10_800_000, 8) + max(inbound - ONE_BACK, 0)]
-    if odds < p.threshold:
+    own_talk = number.talks(10_800_000, 8) if reciprocity < NOBODY_CALLS else 0
+    features += [number.calls(600_000, 6), own_talk + max(inbound - ONE_BACK, 0), short, reciprocity]
+    if odds < o.threshold:
         return MEDIUM, features
-    return (CRITICAL if odds >= 2 * p.threshold else HIGH), features
+    return (CRITICAL if odds >= 2 * o.threshold else HIGH), features
 
 
 class Rotation:
@@ -311,20 +407,21 @@ class Rotation:
     def describe(self, signal: Signal, call: Call) -> Finding | None:
         f, block = signal.features, signal.key
         trunk = self._trunks.get(signal.trunk, "")
-        odds = f["outcome"] + f["misdialled"] + f["newcomers"] + f["habit"] + max(-f["called"], CALLED_LIMIT)
-        ends = f["unanswered"] + f["brief"] + f["talked"]
+        odds = sum(f[name] for name in ("outcome", "misdialled", "newcomers", "habit", "reciprocity"))
+        ends = f["unanswered"] + f["short"] + f["brief"] + f["talked"]
         return Finding(
             subject_type="block",
             subject_value=f"+{block}*",
             kind="rotation",
             level=signal.level,
-            score=round(1 / (1 + math.exp(-min(odds, 30.0))), 4),
+            score=score_of(odds),
             evidence=weighed(
                 [
                     ("numbers", f["numbers"], 2, 1.0),
                     ("talked_share", f["talked"] / max(ends, 1.0), 0.45, f["outcome"]),
                     ("misdialled", f["misdialled"], 0, f["misdialled"]),
                     ("newcomers", f["newcomers"], 0, f["newcomers"]),
+                    ("called", f["called"], 5, f["reciprocity"]),
                     ("calls_1m", f["calls_1m"], 1, min(math.log2(1 + f["calls_1m"]), 3.0)),
                 ]
             ),

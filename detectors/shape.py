@@ -16,7 +16,7 @@ parity test goes to ``tests/parity``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from typing import Any, NamedTuple, Protocol
 
 import numpy.typing as npt
@@ -105,12 +105,11 @@ class Finding(NamedTuple):
     evidence: list[Evidence]
     message: str
     proposals: list[Proposal]
+    """Those of a finding below `HIGH` count once independent evidence about the same subject agrees with it
+    (``detectors.evidence``)."""
     plan_version: str = ""
     apart: str = ""
     """What else tells this subject from another of the same value: the trunk of a text caller."""
-    withheld: Sequence[Proposal] = ()
-    """Rules that this finding is too weak to propose, and that count once independent evidence about the same
-    subject agrees with it (``detectors.evidence``)."""
     only_on: str = ""
     """The network that rules about this subject must name, whoever proposes them: on others its calls are its
     own."""
@@ -135,6 +134,11 @@ def weighed(parts: list[tuple[str, float, float, float]]) -> list[Evidence]:
         Evidence(name, round(actual, 4), typical, round(max(strength, 0.0) / whole, 4))
         for name, actual, typical, strength in parts
     ]
+
+
+def score_of(log_odds: float) -> float:
+    """The probability of log-odds, to four digits."""
+    return round(1 / (1 + math.exp(-min(max(log_odds, -30.0), 30.0))), 4)
 
 
 def proposal(match: Match, calls: float, callers: float, callees: float) -> Proposal:

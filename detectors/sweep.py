@@ -37,6 +37,7 @@ from detectors.shape import (
     Finding,
     Signal,
     proposal,
+    score_of,
     weighed,
 )
 from detectors.sketches import LINEAR, circle_bits
@@ -418,7 +419,7 @@ class Sweep:
 
 def _score(f: dict[str, float]) -> float:
     odds = f["succession"] + f["outcome"] + f["misdialled"] + f["habit"]
-    return round(1 / (1 + math.exp(-min(odds, 30.0))), 4)
+    return score_of(odds)
 
 
 def _did(f: dict[str, float], call: Call) -> str:

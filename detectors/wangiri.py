@@ -40,6 +40,7 @@ from detectors.shape import (
     Finding,
     Signal,
     proposal,
+    score_of,
     weighed,
 )
 from detectors.sketches import LINEAR, circle_bits
@@ -108,6 +109,10 @@ RINGER = np.dtype(
 """A suspect's outcomes since its first ring at ``began`` (ms). ``tails`` are the last callees rung."""
 
 
+RINGS_EACH, MANY_RINGS = 1.5, 16.0
+"""Rings a number of a block from which a rule is proposed, or so many in all: people ring a friend once."""
+
+
 class WangiriParameters(NamedTuple):
     on: bool
     ring_ms: int
@@ -122,6 +127,7 @@ class WangiriParameters(NamedTuple):
     suspicious: float
     threshold: float
     slow_threshold: float
+    friends: float
 
 
 def parameters_of(settings: WangiriSettings) -> WangiriParameters:
@@ -141,6 +147,7 @@ def parameters_of(settings: WangiriSettings) -> WangiriParameters:
         suspicious=math.log(s.medium_odds),
         threshold=math.log(s.odds),
         slow_threshold=math.log(s.slow_odds),
+        friends=s.friends_share,
     )
 
 
@@ -247,12 +254,15 @@ def look_block(ringer: Any, row: Any, p: Any, f: Any) -> Any:
     if numbers < p.block_numbers:
         return NOTHING
     level = look(ringer, row, 0.0, p, f)
-    if level == NOTHING:
+    called = np.float64(row.circle[0]) + np.float64(row.circle[1])
+    if level == NOTHING or called >= max(p.friends * f[0], 2.0):
         return NOTHING
+    if level >= HIGH and f[0] < min(RINGS_EACH * np.float64(numbers), MANY_RINGS):
+        level = MEDIUM
     f[11] = np.float64(numbers)
     f[12] = LINEAR[popcount(row.numbers[0] | row.numbers[1])]
     f[13] = f[0] / max(np.float64(total(row.hour_attempts)), 1.0)
-    f[14] += np.float64(row.circle[0]) + np.float64(row.circle[1])
+    f[14] += called
     f[15] = span_of(ringer)
     return level
 
@@ -323,7 +333,7 @@ def _is_costly(call: Call) -> bool:
 
 def _score(f: dict[str, float]) -> float:
     odds = f["rhythm"] + f["unfinished"] + f["habit"]
-    return round(1 / (1 + math.exp(-min(max(odds, -30.0), 30.0))), 4)
+    return score_of(odds)
 
 
 def _did(f: dict[str, float]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from detectors import foreign_gateway, misrouted, neighbour
+from detectors.burst import MOBILE
 from detectors.calls import text_hash
 from detectors.kernels import pasted, popcount
 from detectors.lists import ported_to
@@ -18,7 +19,7 @@ from detectors.shares import OF_A_BLOCK, learn, share_key
 from detectors.signals import speak
 from detectors.sketches import LINEAR, circle_bits
 from detectors.windows import SHORT_TALK_MS, is_failure, note_right, total
-from detectors.wrong_place import note_end, note_wrong, suspect_at, suspect_key, weigh
+from detectors.wrong_place import LEARNT, STRONG, TOLD, note_end, note_wrong, suspect_at, suspect_key, weigh
 
 NO_NAME = np.uint64(text_hash(""))
 
@@ -77,7 +78,8 @@ def _neighbour(
     if level != NOTHING:
         about = np.int64(hashed >> np.uint64(1))
         calls = np.int64(f[2] + f[3])
-        speak(out, s.spoken, np.int64(NEIGHBOUR), about, about, i, time, np.int64(1), calls, level)
+        rationed = neighbour.told_about(about, callee, level)
+        speak(out, s.spoken, np.int64(NEIGHBOUR), rationed, about, i, time, np.int64(1), calls, level)
 
 
 @pasted
@@ -126,8 +128,9 @@ def _from_home(
         right,
         share,
         misrouted.FEW,
+        TOLD if share <= misrouted.EXPECTED_SHARE else LEARNT,
         False,
-        False,
+        c.caller_kind[i] == MOBILE,
         p.misrouted.place,
         f,
     )
@@ -181,7 +184,7 @@ def _from_abroad(
     if news & 1 and suspect.calls == 1:
         learn(s.shares, share_key(foreign_gateway.REACHED, callee // 10_000, 0), time)
     f = out.signals[out.used[0]].features
-    honest = not in_use or c.caller_kind[i] == foreign_gateway.FIXED_LINE
+    needed = STRONG if not in_use or c.caller_kind[i] == foreign_gateway.FIXED_LINE else TOLD
     few = misrouted.FEW if in_use else p.foreign_gateway.few
     recent = time - suspect.first < foreign_gateway.AT_HOME_MS
     at_home = recent and total(row.attempts) > np.int64(suspect.calls)
@@ -194,8 +197,9 @@ def _from_abroad(
         right,
         share,
         few,
-        honest,
+        needed,
         at_home,
+        c.caller_kind[i] == MOBILE,
         p.foreign_gateway.place,
         f,
     )

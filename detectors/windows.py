@@ -3,7 +3,7 @@
 | tier | slots | holds |
 | --- | --- | --- |
 | 10 s | 5 of 2 s | attempts |
-| 1 min | 6 of 10 s | attempts, ends, talked |
+| 1 min | 6 of 10 s | attempts, ends, answered |
 | 10 min | 10 of 1 min | attempts, ends, answered, talked |
 | 10 min | 5 of 2 min | the counterparts, a 64-bit bitmap a slot |
 | hour | 6 of 10 min | attempts, talked |
@@ -12,7 +12,8 @@
 Each tier is a ring whose head follows the newest event time of the subject; the slot of an event is chosen
 by the event's own time, so order inside a ring does not matter. What is older than a ring is left out of
 that ring only. A window is the sum of a ring: the slot under way and the full ones before it, so that the
-"10 minutes" are the last 9 to 10 (8 to 10 for the counterparts). Counters stop at 65 535.
+"10 minutes" are the last 9 to 10 (8 to 10 for the counterparts). Counters stop at 65 535, those of answered
+calls in 10 s at 255.
 
 An outcome is filed under the time of its *attempt*, which is its release less ring and talk: so the ends and
 attempts of a slot are of the same calls, and what is missing between them is still ringing or talking. That
@@ -29,7 +30,7 @@ Words, as used here and in every detector:
   is in use, so it is no end.
 - *invalid*: an end because the number called does not exist.
 - *talked*: answered, and longer than 20 s: somebody had something to say. *Brief*: answered for less, as a
-  recorded message is, or a call that was not wanted.
+  recorded message is, or a call that was not wanted. *Short*: answered for at most 6 s: nobody listened.
 - *counterpart*: the callee where the subject calls, the caller where it is called.
 - *circle*: whom the subject called, or talked with at length, today or yesterday (a 64-bit Bloom filter a
   day): the people it knows. It may take a stranger for an acquaintance, never the reverse.
@@ -39,8 +40,7 @@ A row is one record of `CALLER`, `CALLEE` or `BLOCK_ROW`, so that all a call tou
 
 from __future__ import annotations
 
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -67,7 +67,7 @@ _WINDOWS = [
     ("two_seconds", np.uint16, (5,)),
     ("ten_seconds", np.uint16, (6,)),
     ("ten_seconds_ends", np.uint16, (6,)),
-    ("ten_seconds_talked", np.uint16, (6,)),
+    ("ten_seconds_answered", np.uint8, (6,)),
     ("attempts", np.uint16, (10,)),
     ("ends", np.uint16, (10,)),
     ("answered", np.uint16, (10,)),
@@ -78,10 +78,11 @@ _WINDOWS = [
     ("day_talked", np.uint16, (8,)),
     ("failed", np.uint16, (2,)),
     ("marked", np.uint16, (2,)),
+    ("short", np.uint16, (2,)),
 ]
-"""What every subject has. ``newest`` ms, ``first_seen`` s since the epoch; ``failed`` and ``marked``: two
-slots of 10 min, the latter of invalid calls by callers and blocks, of busy ones to callees. A block counts
-talks *to* its numbers in ``circle``."""
+"""What every subject has. ``newest`` ms, ``first_seen`` s since the epoch; ``failed``, ``marked`` and
+``short``: two slots of 10 min, the second of invalid calls by callers and blocks, of busy ones to callees. A
+block counts talks *to* its numbers in ``circle``."""
 
 CALLER = np.dtype(
     [
@@ -122,6 +123,7 @@ nobody talked with; ``ordinary``: hundreds in which somebody talked, a bit each,
 ``one_ring`` as of a caller; ``tails`` last nine digits of the last three callees, newest first."""
 
 FULL = np.uint16(65_535)
+FULL8 = np.uint8(255)
 _ONE16 = np.uint16(1)
 
 _NETWORK_FAILURES = (27, 34, 38, 41, 42, 43, 44, 47)
@@ -187,7 +189,7 @@ def advance(row: Any, time: Any) -> None:
         return
     _clear(row.ten_seconds, old // 10_000, time // 10_000)
     _clear(row.ten_seconds_ends, old // 10_000, time // 10_000)
-    _clear(row.ten_seconds_talked, old // 10_000, time // 10_000)
+    _clear(row.ten_seconds_answered, old // 10_000, time // 10_000)
     if time // MINUTE == old // MINUTE:
         return
     _clear(row.attempts, old // MINUTE, time // MINUTE)
@@ -202,6 +204,7 @@ def advance(row: Any, time: Any) -> None:
     _clear(row.hour_talked, old // 600_000, time // 600_000)
     _clear(row.failed, old // 600_000, time // 600_000)
     _clear(row.marked, old // 600_000, time // 600_000)
+    _clear(row.short, old // 600_000, time // 600_000)
     if time // 10_800_000 == old // 10_800_000:
         return
     _clear(row.day_attempts, old // 10_800_000, time // 10_800_000)
@@ -248,11 +251,15 @@ def count_outcome(row: Any, time: Any, answered: Any, talk_ms: Any) -> None:
     if answered != 1:
         return
     _count(row.answered, minute, newest // MINUTE)
+    slot = time // 10_000
+    if newest // 10_000 - slot < 6 and row.ten_seconds_answered[slot % 6] < FULL8:
+        row.ten_seconds_answered[slot % 6] += np.uint8(1)
     if not 0 <= talk_ms <= BRIEF_TALK_MS:
-        _count(row.ten_seconds_talked, time // 10_000, newest // 10_000)
         _count(row.talked, minute, newest // MINUTE)
         _count(row.hour_talked, time // 600_000, newest // 600_000)
         _count(row.day_talked, time // 10_800_000, newest // 10_800_000)
+    elif talk_ms <= SHORT_TALK_MS:
+        _count(row.short, time // 600_000, newest // 600_000)
 
 
 @inlined
@@ -411,69 +418,6 @@ def latest(ring: Any, slot: Any, n: Any) -> Any:
     for k in range(slot - n + 1, slot + 1):
         count += np.int64(ring[k % ring.size])
     return count
-
-
-class Weights(NamedTuple):
-    """What a call adds to the log-odds for abuse by its outcome; a pending one as if it became talk."""
-
-    unanswered: float
-    brief: float
-    talked: float
-
-
-def weights(abusive: tuple[float, float], ordinary: tuple[float, float]) -> Weights:
-    """Log-likelihood ratios from the shares of calls that are brief and that become talk, for either side."""
-    (brief, talked), (usual_brief, usual_talked) = abusive, ordinary
-    return Weights(
-        unanswered=math.log((1 - brief - talked) / (1 - usual_brief - usual_talked)),
-        brief=math.log(brief / usual_brief),
-        talked=math.log(talked / usual_talked),
-    )
-
-
-@inlined
-def _matured(row: Any, young: Any, aside: Any) -> Any:
-    """Of the calls of the last 10 minutes without those of the ``young`` latest slots of 10 s: unanswered
-    ends, brief ones, those with talk, and pending ones; int64 each. Young brief ones are left in.
-
-    ``aside`` calls are over without being ends.
-    """
-    head = row.newest // 10_000
-    attempts = total(row.attempts) - latest(row.ten_seconds, head, young)
-    ends = total(row.ends) - latest(row.ten_seconds_ends, head, young)
-    talked = total(row.talked) - latest(row.ten_seconds_talked, head, young)
-    brief = total(row.answered) - total(row.talked)
-    pending = attempts - ends - aside
-    return max(ends - talked - brief, 0), max(brief, 0), max(talked, 0), max(pending, 0)
-
-
-@inlined
-def _sum_of(unanswered: Any, brief: Any, talked: Any, w: Any) -> Any:
-    return unanswered * w.unanswered + brief * w.brief + talked * w.talked
-
-
-@inlined
-def outcome_odds(row: Any, aside: Any, first: Any, second: Any) -> Any:
-    """Log-odds for abuse of the calls of the last 10 minutes that are not young, and what they rest on:
-    unanswered ends, brief ones, talks and pending calls. float64 each.
-
-    The odds are against the better of two ordinary callers, `Weights` ``first`` and ``second``. ``aside``
-    calls are over without being ends (int64). Calls are young for 10 s or for 30 s, whichever says more:
-    either way what still rings counts as talk.
-    """
-    unanswered, brief, talked, pending = _matured(row, np.int64(3), aside)
-    odds = min(
-        _sum_of(unanswered, brief, talked + pending, first),
-        _sum_of(unanswered, brief, talked + pending, second),
-    )
-    unanswered1, brief1, talked1, pending1 = _matured(row, np.int64(1), aside)
-    odds1 = min(
-        _sum_of(unanswered1, brief1, talked1 + pending1, first),
-        _sum_of(unanswered1, brief1, talked1 + pending1, second),
-    )
-    if odds1 > odds:
-        odds, unanswered, brief, talked, pending = odds1, unanswered1, brief1, talked1, pending1
-    return odds, np.float64(unanswered), np.float64(brief), np.float64(talked), np.float64(pending)
 
 
 @inlined

@@ -14,6 +14,8 @@ behave as people do. So the evidence is of two kinds, and neither suffices alone
   called or only calling (4 % of a fraudster's calls are to it, 30 % of the least called people's), callees
   called again (4 %, the sketch's errors included, against 20 %), calls that become talk (30 % against 55 %;
   pending counts as talk).
+- *pace*: calls a minute and mobile number beyond `USUAL_PACE`, each 1, at most `PACE_LIMIT`: strays are
+  people with a telephone in their hand. From `FAST` on even a single number may be certain.
 
 A block whose wrong-way numbers turned out to behave ordinarily is *absolved*, and makes its trunk a little
 more trusted for others: so hosted and transit traffic is learnt.
@@ -24,6 +26,7 @@ The state is a small table of suspects by block and wrong way; only rows that ca
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +34,7 @@ import numpy.typing as npt
 
 from config.settings import PlaceSettings
 from detectors import plain
-from detectors.alert import Evidence, Gateway, Match, Proposal, SubjectType
+from detectors.alert import Evidence, Gateway, Match, Proposal
 from detectors.calls import BLOCK
 from detectors.kernels import inlined, mix, mix2, popcount
 from detectors.shape import (
@@ -40,9 +43,11 @@ from detectors.shape import (
     NOTHING,
     Call,
     Feature,
+    Finding,
     Signal,
     narrowest_prefix,
     proposal,
+    score_of,
     weighed,
 )
 from detectors.shares import learn, learnt, share_key
@@ -52,7 +57,7 @@ from detectors.windows import DAY
 
 NUMBERS = 16
 """Numbers of a suspect block that are noted one by one, the latest."""
-TRUNKS = 4
+TRUNKS = 8
 FULL: Any = 65_535
 _WAYS = 4
 
@@ -78,6 +83,7 @@ FEATURES = (
     Feature("latest_2", "digits", "of the three before", 0),
     Feature("latest_3", "digits", "of the three before", 0),
     Feature("seconds", "s", "since the first of these calls", 0),
+    Feature("pace", "log-odds", "for abuse, of mobile numbers dialling faster than people do, at least 0", 0),
 )
 PACK = 10_001
 """Base in which last four digits, plus one, are packed into a feature, latest lowest."""
@@ -93,9 +99,12 @@ CALLED = (math.log(0.04 / 0.30), math.log(0.96 / 0.70), -6.0, 4.0)
 AGAIN = (math.log(0.04 / 0.20), math.log(0.96 / 0.80), -6.0, 2.0)
 OUTCOME = (math.log(0.30 / 0.55), math.log(0.70 / 0.45), -6.0, 3.0)
 """Log-odds that one event of the ordinary and of the abusive sort adds; bounds of their sum."""
-DOUBT, SECOND_EVIDENCE = -1.0, 1.0
-"""Log-odds that behaviour must have before several numbers are worth an alert, and that it and concentration
-must have together before the route proposes a rule."""
+DOUBT = -1.0
+"""Log-odds that behaviour, concentration and pace must have together before several numbers are worth an
+alert."""
+TOLD, LEARNT = 0.0, 4.0
+"""Log-odds that behaviour and pace must have before the route proposes a rule: where somebody says that it is
+wrong (a list of what a trunk carries, a network that tells who roams), and where that is learnt."""
 CLEAR_CIRCLE = 12
 """Bits of 64 that a circle may have set and still tell a callee that was called before from a new one."""
 ALONE, STRONG = 3.0, 6.5
@@ -107,6 +116,10 @@ AT_HOME = 4.0
 """Log-odds that a single number adds which called the right way within the same minutes."""
 PART = 0.5
 """Share of the numbers that must have come over a trunk for a rule on it."""
+MOST_AGAIN: Any = 255
+USUAL_PACE, PACE_LIMIT, FAST = 2.0, 4.0, 2.0
+"""Calls a minute of a number that people make at most (the busiest courier of the simulated traffic makes
+1.1); the most that faster ones add; the log-odds of pace that make a single number, or few, certain."""
 ORDINARY = -4.0
 """Log-odds of behaviour at which a suspect block is absolved."""
 TRUSTED, MOST_TRUSTED = 2.0, 3.0
@@ -139,7 +152,7 @@ SUSPECT = np.dtype(
 """A block on a wrong way. ``first`` and ``seen``: its first and latest event, ms; ``bitmap`` of its numbers;
 ``trunks`` by hash, the last slot for all others, and the numbers first heard ``on`` each; ``written`` numbers
 ever noted, then a ring of the latest: last four digits plus one, calls, calls to the number in its last day,
-index of its trunk, whether it called somebody again. ``chances``: calls of numbers that had called few
+index of its trunk, calls to somebody called before. ``chances``: calls of numbers that had called few
 before, of which ``repeats`` went to one of these."""
 
 
@@ -281,7 +294,7 @@ def note_wrong(
         s.chances = np.int32(s.chances + 1)
         if (known & bits) == bits:
             s.repeats = np.int32(s.repeats + 1)
-            s.again_of[k] = 1
+            s.again_of[k] = np.uint8(min(np.int64(s.again_of[k]) + 1, MOST_AGAIN))
     return at
 
 
@@ -345,8 +358,9 @@ def _concentration(s: Any, shares: Any, way: Any, time: Any) -> Any:
 
 @inlined
 def _is_ordinary(s: Any, k: Any) -> Any:
-    """Whether a noted number behaves as people do: called somebody again, or is called itself."""
-    return s.again_of[k] == 1 or 6 * np.int64(s.inbound_of[k]) > np.int64(s.calls_of[k])
+    """Whether a noted number behaves as people do: calls somebody again, or is called itself."""
+    calls = np.int64(s.calls_of[k])
+    return 12 * np.int64(s.again_of[k]) > calls or 6 * np.int64(s.inbound_of[k]) > calls
 
 
 @inlined
@@ -384,8 +398,9 @@ def weigh(
     right: Any,
     share: Any,
     few: Any,
-    honest: Any,
+    needed: Any,
     alone: Any,
+    mobile: Any,
     p: Any,
     f: Any,
 ) -> Any:
@@ -393,8 +408,9 @@ def weigh(
 
     ``way`` (uint64) is the network, or the gateway; ``right`` the distinct numbers of its block that came the
     right way; ``share`` of numbers that usually come this way, above 0; ``few`` the numbers from which there
-    is a rule; ``honest``: whole blocks may honestly come this way, so that behaviour alone tells; ``alone``:
-    it is a single number that called the right way within the same minutes.
+    is a rule; ``needed`` behaviour and pace before there is one: from `STRONG` on whole blocks may honestly
+    come this way, so that these alone tell; ``alone``: it is a single number that called the right way within
+    the same minutes; ``mobile``: its numbers are.
     """
     w = np.float64(s.written)
     if s.written > NUMBERS:
@@ -409,21 +425,26 @@ def weigh(
         learn(shares, key, time)
     f[13] = min(learnt(shares, key, time), MOST_TRUSTED) - np.float64(s.absolved)
     f[13] = max(f[13], 0.0)
-    odds = f[4] + f[6] - TRUSTED * f[13]
     f[18] = np.float64(max(time - s.first, 0)) / 1_000.0
+    if mobile:
+        pace = f[3] / (w * max(f[18] / 60.0, 1.0)) - USUAL_PACE
+        f[19] = min(max(pace, 0.0), PACE_LIMIT)
+    odds = f[4] + f[6] + f[19] - TRUSTED * f[13]
     least = 1 if right < FEW_RIGHT else 2
     if s.written < 2:
         if f[6] < ALONE or odds < p.medium:
             return NOTHING
         _name_numbers(s, trunk, least, f)
-        return HIGH if alone and odds + AT_HOME >= p.high else MEDIUM
+        certain = odds >= p.high and f[19] >= FAST
+        return HIGH if certain or (alone and odds + AT_HOME >= p.high) else MEDIUM
     f[5] = _concentration(s, shares, way, time)
     odds += f[5]
-    if odds < p.medium or f[4] < ROUTE_LEAST or f[6] < (ALONE if honest else DOUBT):
+    if odds < p.medium or f[4] < ROUTE_LEAST:
+        return NOTHING
+    if f[6] + f[19] < ALONE if needed >= STRONG else f[5] + f[6] + f[19] < DOUBT:
         return NOTHING
     _name_numbers(s, trunk, least, f)
-    second = f[6] >= STRONG if honest else f[5] + f[6] >= SECOND_EVIDENCE
-    return HIGH if second and odds >= p.high and w >= few else MEDIUM
+    return HIGH if f[6] + f[19] >= needed and odds >= p.high and (w >= few or f[19] >= FAST) else MEDIUM
 
 
 class PlainShares:
@@ -446,11 +467,11 @@ class _Number:
         self.tail = tail
         self.calls = self.inbound = 0
         self.trunk = 0
-        self.again = False
+        self.again = 0
 
     @property
     def is_ordinary(self) -> bool:
-        return self.again or 6 * self.inbound > self.calls
+        return 12 * min(self.again, MOST_AGAIN) > self.calls or 6 * self.inbound > self.calls
 
 
 class PlainSuspect:
@@ -485,7 +506,7 @@ class PlainSuspect:
             again = known & plain.circle(callee) == plain.circle(callee)
             self.chances += 1
             self.repeats += again
-            noted.again |= again
+            noted.again += again
 
     def end(self, failed: bool, talked: bool) -> None:
         self.failed += failed
@@ -501,8 +522,9 @@ class PlainSuspect:
         right: float,
         share: float,
         few: float,
-        honest: bool,
+        needed: float,
         alone: bool,
+        mobile: bool,
         p: PlaceParameters,
     ) -> tuple[int, list[float]]:
         latest = self.numbers[-NUMBERS:]
@@ -519,23 +541,28 @@ class PlainSuspect:
             self.absolved = True
             shares.learn(time, ABSOLVED, trunk, way)
         trusted = max(min(shares.learnt(time, ABSOLVED, trunk, way), MOST_TRUSTED) - self.absolved, 0.0)
-        odds = route + behaviour - TRUSTED * trusted
+        seconds = max(time - self.first, 0) / 1_000
+        rate = self.calls / (w * max(seconds / 60, 1)) - USUAL_PACE if mobile else 0.0
+        pace = sorted((0.0, rate, PACE_LIMIT))[1]
+        odds = route + behaviour + pace - TRUSTED * trusted
         concentration = 0.0
         if len(self.numbers) >= 2:
             concentration = self._concentration(shares, way, time)
             odds += concentration
         f = [w, right, share, self.calls, route, concentration, behaviour, self.repeats, inbound]
-        f += [self.ends, self.talked, *self._named(trunk, trusted, right), max(time - self.first, 0) / 1_000]
+        f += [self.ends, self.talked, *self._named(trunk, trusted, right), seconds, pace]
         if odds < p.medium:
             return NOTHING, []
         if len(self.numbers) < 2:
             if behaviour < ALONE:
                 return NOTHING, []
-            return (HIGH if alone and odds + AT_HOME >= p.high else MEDIUM), f
-        if route < ROUTE_LEAST or behaviour < (ALONE if honest else DOUBT):
+            certain = odds >= p.high and pace >= FAST
+            return (HIGH if certain or (alone and odds + AT_HOME >= p.high) else MEDIUM), f
+        if route < ROUTE_LEAST:
             return NOTHING, []
-        second = behaviour >= STRONG if honest else concentration + behaviour >= SECOND_EVIDENCE
-        certain = odds >= p.high and second and w >= few
+        if behaviour + pace < ALONE if needed >= STRONG else concentration + behaviour + pace < DOUBT:
+            return NOTHING, []
+        certain = odds >= p.high and behaviour + pace >= needed and (w >= few or pace >= FAST)
         return (HIGH if certain else MEDIUM), f
 
     def _behaviour(self, inbound: int, calls: int) -> float:
@@ -551,8 +578,12 @@ class PlainSuspect:
         )
 
     def _concentration(self, shares: PlainShares, way: int, time: int) -> float:
-        order = [*self.trunks, *[0] * (TRUNKS - 1 - len(self.trunks)), 0]
-        top = max(range(TRUNKS), key=lambda k: (self.on.get(order[k], 0) if k < 3 else self.on.get(0, 0), -k))
+        order = [*self.trunks, *[0] * (TRUNKS - len(self.trunks))]
+        others = TRUNKS - 1
+        top = max(
+            range(TRUNKS),
+            key=lambda k: ((self.on.get(order[k], 0) if order[k] or k == others else 0), -k),
+        )
         on, numbers = self.on.get(order[top], 0), sum(self.on.values())
         t = (shares.learnt(time, TRUNK, order[top], way) + 1) / (shares.learnt(time, NETWORK, way) + 2)
         t = sorted((LEAST_SHARE, t, 1 - LEAST_SHARE))[1]
@@ -584,24 +615,43 @@ def place_parameters(settings: PlaceSettings) -> PlaceParameters:
     )
 
 
-def subject_of(signal: Signal, call: Call) -> tuple[SubjectType, str]:
-    if signal.features["numbers"] >= 2:
-        return "block", f"+{call.caller // BLOCK}*"
-    return "number", call.caller_spelled
+def found(
+    signal: Signal,
+    call: Call,
+    name: str,
+    saying: Callable[[dict[str, float], str], str],
+    gateway: Gateway | None,
+) -> Finding:
+    """The finding of detector ``name``; ``saying`` tells it of its features and subject; ``gateway`` is the
+    one that its rules are bound to."""
+    f = signal.features
+    of_block = f["numbers"] >= 2
+    subject = f"+{call.caller // BLOCK}*" if of_block else call.caller_spelled
+    return Finding(
+        subject_type="block" if of_block else "number",
+        subject_value=subject,
+        kind=f"{name}_range" if of_block else f"{name}_number",
+        level=signal.level,
+        score=_score(f),
+        evidence=_evidence(f),
+        message=saying(f, subject),
+        proposals=_proposals(signal, call, gateway),
+    )
 
 
-def score_of(f: dict[str, float]) -> float:
-    odds = f["route"] + f["concentration"] + f["behaviour"] - TRUSTED * f["trusted"]
-    return round(1 / (1 + math.exp(-odds)), 4)
+def _score(f: dict[str, float]) -> float:
+    odds = f["route"] + f["concentration"] + f["behaviour"] + f["pace"] - TRUSTED * f["trusted"]
+    return score_of(odds)
 
 
-def evidence_of(f: dict[str, float]) -> list[Evidence]:
+def _evidence(f: dict[str, float]) -> list[Evidence]:
     return weighed(
         [
             ("numbers", f["numbers"], 1, f["route"]),
             ("right", f["right"], 40, 1.0 if f["right"] < FEW_RIGHT else 0.0),
             ("concentration", f["concentration"], 0, f["concentration"]),
             ("behaviour", f["behaviour"], -2, f["behaviour"]),
+            ("pace", f["pace"], 0, f["pace"]),
         ]
     )
 
@@ -619,7 +669,7 @@ def doings(f: dict[str, float]) -> str:
     )
 
 
-def proposals_of(signal: Signal, call: Call, gateway: Gateway | None = None) -> list[Proposal]:
+def _proposals(signal: Signal, call: Call, gateway: Gateway | None) -> list[Proposal]:
     """What stops the numbers that came the wrong way over the trunk of ``call``, and only there; nothing
     where but few came over that one.
 

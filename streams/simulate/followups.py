@@ -74,6 +74,7 @@ class FollowUps:
         _answer(self._random, later, calls.back_answered, later.outcome)
         later.again[:] = 0.5 * AGAIN[later.outcome]
         later.back[:] = 0.5 * BACK[later.outcome] * self._returned
+        later.back_answered *= self._returned
         return later
 
 

@@ -78,6 +78,7 @@ def assert_same(table: Table, key: int, counts: Counts) -> None:
     assert total(row["day_talked"]) == counts.talks(10_800_000, 8)
     assert total(row["failed"]) == counts.recent(counts.failures)
     assert total(row["marked"]) == counts.recent(counts.marked)
+    assert total(row["short"]) == counts.recent(counts.shorts)
     assert distinct(row["counterparts"]) == pytest.approx(counts.counterparts())
 
 

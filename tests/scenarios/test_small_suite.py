@@ -24,28 +24,28 @@ class Floor(NamedTuple):
 
 
 FLOORS = {
-    "behaviour": Floor(0.80, 0.20),
-    "burst": Floor(0.50, 0.30),
-    "clone": Floor(0.0, 0.0),
-    "flood": Floor(1.0, 0.55),
-    "foreign_gateway": Floor(0.0, 0.0),
-    "misrouted": Floor(0.50, 0.0),
-    "neighbour": Floor(0.0, 0.0),
-    "policy": Floor(1.0, 0.0),
-    "profile": Floor(0.0, 0.0),
-    "rotation": Floor(0.30, 0.0),
-    "sweep": Floor(0.80, 0.65),
-    "unallocated": Floor(1.0, 0.80),
-    "wangiri": Floor(0.80, 0.40),
+    "behaviour": Floor(0.80, 0.40),
+    "burst": Floor(0.80, 0.35),
+    "clone": Floor(1.0, 0.70),
+    "flood": Floor(1.0, 0.60),
+    "foreign_gateway": Floor(0.65, 0.04),
+    "misrouted": Floor(1.0, 0.25),
+    "neighbour": Floor(0.80, 0.10),
+    "policy": Floor(1.0, 0.85),
+    "profile": Floor(0.50, 0.60),
+    "rotation": Floor(0.30, 0.55),
+    "sweep": Floor(1.0, 0.85),
+    "unallocated": Floor(1.0, 0.95),
+    "wangiri": Floor(1.0, 0.60),
 }
-FOUND, BLOCKED = 0.50, 0.25
-LEAST_PRECISION = 0.98
-"""The target is 0.9999: one legitimate caller is blocked."""
-MEDIAN_CALLS_TO_RULE = 35
+FOUND, BLOCKED = 0.80, 0.50
+LEAST_PRECISION = 0.998
+"""The target is 0.9999: two legitimate callers are blocked."""
+MEDIAN_CALLS_TO_RULE = 25
 MEAN_ALERTS = 3.0
 STRAY_MEDIUM_PER_TEN_THOUSAND = 1.0
-QUIET_CALLERS_BLOCKED = 1
-"""In all quiet seeds together. The target is 0."""
+QUIET_CALLERS_BLOCKED = 0
+"""In all quiet seeds together."""
 
 
 def _judged(scenario: Scenario) -> Judgement:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from config.settings import DetectorsSettings, ForeignGatewaySettings, Settings
+from config.settings import DetectorsSettings, ForeignGatewaySettings, RotationSettings, Settings
 from detectors.alert import Alert, Match
 from streams.detect.step import Detect
 from tests.alerts import alerts_of, proposed
@@ -62,7 +62,9 @@ def spoofed(calls: int, numbers: int = 8, every_ms: int = 4_000, **other: Any) -
 
 
 def found(*streams: list[Row], settings: ForeignGatewaySettings | None = None) -> list[Alert]:
-    detectors = DetectorsSettings(foreign_gateway=settings or ForeignGatewaySettings())
+    detectors = DetectorsSettings(
+        foreign_gateway=settings or ForeignGatewaySettings(), rotation=RotationSettings(mode="off")
+    )
     step = Detect(0, Settings(detect=ROOMY, detectors=detectors), FakePlan())
     return [a for a in alerts_of(in_time(*streams), step=step) if a.detector == "foreign_gateway"]
 
@@ -126,7 +128,7 @@ def test_a_hosted_company_clears_itself() -> None:
 
 
 def test_a_single_number_is_medium_at_most() -> None:
-    alerts = found(ordinary(1), spoofed(40, numbers=1))
+    alerts = found(ordinary(1), spoofed(40, numbers=1, every_ms=40_000))
     assert {a.severity for a in alerts} <= {"medium"}
     assert {a.subject.type for a in alerts} <= {"number"}
 

@@ -47,8 +47,7 @@ class Told(NamedTuple):
             score=told.get("score", 0.9),
             evidence=[Evidence("rate", 10, 1, 0.75), Evidence("span", 5, 1, 0.25)],
             message=f"{self.name} saw +{call.caller}",
-            proposals=[a_proposal(call, self.name)] if signal.level >= HIGH else [],
-            withheld=[a_proposal(call, self.name)] if signal.level < HIGH and told.get("withhold") else [],
+            proposals=[a_proposal(call, self.name)] if signal.level >= HIGH or told.get("withhold") else [],
         )
 
 

@@ -75,8 +75,8 @@ def test_a_silent_block_on_another_networks_trunk_is_proposed_there() -> None:
     assert "CT-1" in alert.message
 
 
-def test_a_few_calls_suffice() -> None:
-    assert proposed(found(ordinary(1), spoofed(4)))
+def test_a_score_of_calls_suffices() -> None:
+    assert proposed(found(ordinary(1), spoofed(20)))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -85,7 +85,12 @@ def test_ported_numbers_are_left_alone(seed: int) -> None:
 
 
 def test_one_number_alone_is_no_range() -> None:
-    assert proposed(found(ordinary(1), spoofed(40, numbers=1))) == []
+    assert proposed(found(ordinary(1), spoofed(40, numbers=1, every_ms=40_000))) == []
+
+
+def test_one_number_that_no_hand_can_dial_so_fast_is_proposed() -> None:
+    fast = spoofed(40, numbers=1, every_ms=6_000)
+    assert [m.caller for m in proposed(found(ordinary(1), fast))] == [f"+{SPOOFED}"]
 
 
 def test_where_nothing_was_learnt_nothing_is_said() -> None:

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.settings import BurstSettings
-from detectors import subjects, windows
-from detectors.burst import parameters_of
+from detectors import outcomes, subjects, windows
 from detectors.subjects import BYTES_PER_SUBJECT, new_table
 from tests.kernel import called
 from tests.traffic import START
@@ -30,7 +29,7 @@ count_outcome = called(windows.count_outcome)
 is_busy = called(windows.is_busy)
 is_failure = called(windows.is_failure)
 is_invalid = called(windows.is_invalid)
-outcome_odds = called(windows.outcome_odds)
+outcome_odds = called(outcomes.outcome_odds)
 note_number = called(windows.note_number)
 note_suspect = called(windows.note_suspect)
 total = called(windows.total)
@@ -100,9 +99,9 @@ def test_ends_without_attempts_leave_nothing_negative() -> None:
         count_outcome(row, START, 0, -1)
     count_failure(row, START)
 
-    p = parameters_of(BurstSettings())
-    _, *outcomes = outcome_odds(row, 1, p.dialler, p.announcer)
-    assert outcomes == [5, 0, 0, 0]
+    p = outcomes.outcome_parameters(BurstSettings())
+    _, *ends = outcome_odds(row, 1, p.robot, p.silent)
+    assert ends == [5, 0, 0, 0, 0]
 
 
 def test_an_outcome_belongs_to_the_minute_of_its_attempt() -> None:
@@ -123,6 +122,17 @@ def test_talked_is_answered_for_more_than_twenty_seconds(answered: int, talk_ms:
     advance(row, START)
     count_outcome(row, START, answered, talk_ms)
     assert total(row["talked"]) == total(row["day_talked"]) == talked
+
+
+@pytest.mark.parametrize(
+    ("answered", "talk_ms", "short"),
+    [(0, -1, 0), (1, 0, 1), (1, 6_000, 1), (1, 6_001, 0), (1, 21_000, 0), (1, -1, 0)],
+)
+def test_short_is_answered_for_at_most_six_seconds(answered: int, talk_ms: int, short: int) -> None:
+    row = new_row()
+    advance(row, START)
+    count_outcome(row, START, answered, talk_ms)
+    assert total(row["short"]) == short
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from detectors import (
@@ -41,6 +41,7 @@ from detectors.shape import (
     UNALLOCATED,
     WANGIRI,
     WANGIRI_BLOCK,
+    Detector,
     Feature,
 )
 
@@ -101,6 +102,14 @@ def registered(name: str) -> Registered | None:
 def features_by_pattern() -> dict[int, Features]:
     """The features of each pattern's signals, in the order of their slot."""
     return {pattern: features for detector in DETECTORS for pattern, features in detector.patterns.items()}
+
+
+def by_pattern(detectors: Iterable[Detector]) -> dict[int, Detector]:
+    """Each detector under every pattern of its signals."""
+    named = {detector.name: detector for detector in detectors}
+    return {
+        pattern: named[known.name] for known in DETECTORS if known.name in named for pattern in known.patterns
+    }
 
 
 def feature_of(detector: str, name: str) -> Feature | None:

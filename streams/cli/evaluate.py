@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
     from streams.evaluate.figures import Evaluation
+    from streams.evaluate.labels import Labels
     from streams.evaluate.outcome import Judgement
 
 EVALUATION = "evaluation.json"
@@ -67,8 +68,15 @@ def evaluate_command(
         )
     settings = load()
     from streams.evaluate.figures import evaluation
+    from streams.evaluate.labels import read_labels
 
-    judgement = _judged(files, labels, lists, out, format, map, settings)
+    known = read_labels(labels)
+    judgement = judged(files, known, lists, out, format, map, settings)
+    if len(known) and not judgement.malicious:
+        raise Usage(
+            f"none of the {len(known)} calls that {labels} gives to campaigns is in the recorded calls",
+            "give the labels of these calls; call_id must be the same in both",
+        )
     found = evaluation([judgement])
     if out is not None:
         _write(judgement, found, out)
@@ -82,22 +90,21 @@ def evaluate_command(
             tell(f"written to {out}")
 
 
-def _judged(
+def judged(
     files: list[Path],
-    labels_file: Path,
+    labels: Labels,
     lists: Path | None,
     out: Path | None,
     format: str | None,  # noqa: A002
     map: Path | None,  # noqa: A002
     settings: Settings,
 ) -> Judgement:
+    """Replays recorded calls, into ``out`` where it is given, and holds them against ``labels``."""
     from detectors.plan import NumberingPlan
-    from streams.evaluate.labels import read_labels
     from streams.evaluate.run import Watch
     from streams.importers.lists import read_lists
     from streams.replay import replay
 
-    labels = read_labels(labels_file)
     watch = Watch()
     with progress_bar() as progress:
         replay(
@@ -108,13 +115,7 @@ def _judged(
             read_lists(lists) if lists is not None else (),
             watch,
         )
-    judgement = watch.judgement(labels, settings.numbering.home_country)
-    if len(labels) and not judgement.malicious:
-        raise Usage(
-            f"none of the {len(labels)} calls that {labels_file} gives to campaigns is in the recorded calls",
-            "give the labels of these calls; call_id must be the same in both",
-        )
-    return judgement
+    return watch.judgement(labels, settings.numbering.home_country)
 
 
 def _write(judgement: Judgement, found: Evaluation, out: Path) -> None:

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli.context import load, override, tell, write_json
-from streams.cli.evaluate import console
-from streams.cli.progress import progress_bar
-from streams.cli.replay import recorded
+from streams.cli.evaluate import console, judged
 from streams.faults import Usage
 
 if TYPE_CHECKING:
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
     from streams.evaluate.figures import Evaluation
-    from streams.evaluate.labels import Labels
     from streams.evaluate.tune import Choice, Level, Tuning
 
 
@@ -47,6 +44,7 @@ def tune_command(
     """
     override("respond.mode", "enforce")
     settings = load()
+    from streams.evaluate.figures import evaluation
     from streams.evaluate.labels import read_labels
     from streams.evaluate.tune import tunable, tune
 
@@ -54,7 +52,7 @@ def tune_command(
     known = read_labels(labels)
 
     def run(tried: Settings) -> Evaluation:
-        return _run(files, known, lists, format, map, tried)
+        return evaluation([judged(files, known, lists, None, format, map, tried)])
 
     tuning = tune(settings, names, max_false_blocks, run, tell)
     if out is not None:
@@ -74,33 +72,6 @@ def _named(detectors: str, can: list[str]) -> list[str]:
         if name not in can:
             raise Usage(f"--detectors {name}: it has no odds or is off", f"name some of {', '.join(can)}")
     return names
-
-
-def _run(
-    files: list[Path],
-    labels: Labels,
-    lists: Path | None,
-    format: str | None,  # noqa: A002
-    map: Path | None,  # noqa: A002
-    settings: Settings,
-) -> Evaluation:
-    from detectors.plan import NumberingPlan
-    from streams.evaluate.figures import evaluation
-    from streams.evaluate.run import Watch
-    from streams.importers.lists import read_lists
-    from streams.replay import replay
-
-    watch = Watch()
-    with progress_bar() as progress:
-        replay(
-            recorded(files, format, map, progress),
-            None,
-            settings,
-            NumberingPlan.load(settings.numbering),
-            read_lists(lists) if lists is not None else (),
-            watch,
-        )
-    return evaluation([watch.judgement(labels, settings.numbering.home_country)])
 
 
 def settings_of(tuning: Tuning) -> str:

@@ -6,7 +6,7 @@ other records changes the summaries' borders, never the alerts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import pyarrow as pa
@@ -25,24 +25,9 @@ from detectors.lists import ListBook
 from detectors.misrouted import Misrouted
 from detectors.neighbour import Neighbour
 from detectors.policy import Policy
-from detectors.registry import features_by_pattern
+from detectors.registry import by_pattern, features_by_pattern
 from detectors.rotation import Rotation
 from detectors.shape import (
-    BURST_NUMBER,
-    CLONE,
-    FLOOD,
-    FOREIGN_GATEWAY,
-    FOREIGN_GATEWAY_BLOCK,
-    MISROUTED,
-    NEIGHBOUR,
-    POLICY,
-    PREFIX_PROBE,
-    ROTATION,
-    SWEEP,
-    SWEEP_BLOCK,
-    UNALLOCATED,
-    WANGIRI,
-    WANGIRI_BLOCK,
     Call,
     Detector,
     Signal,
@@ -70,6 +55,24 @@ class Detected(NamedTuple):
     candidates: Sequence[Candidate] = ()
 
 
+def _speaking(settings: Settings, plan: Plan, trunks: Mapping[int, str]) -> list[Detector]:
+    """Every detector of `detect`, to put its signals into words. ``trunks`` names them by hash."""
+    own = settings.detectors
+    return [
+        Burst(own.burst),
+        Rotation(own.rotation, trunks),
+        Unallocated(own.unallocated, plan),
+        Flood(own.flood, trunks),
+        Sweep(own.sweep, trunks),
+        Wangiri(own.wangiri, trunks),
+        Clone(),
+        Policy(own.policy),
+        Misrouted(),
+        ForeignGateway(),
+        Neighbour(),
+    ]
+
+
 class Detect:
     """One partition of `frames`. ``lists`` are a worker's, shared by its partitions."""
 
@@ -79,31 +82,11 @@ class Detect:
         self._plan = plan
         self._parameters = parameters_of(settings)
         self._trunks: dict[int, str] = {}
-        burst = Burst(settings.detectors.burst)
-        unallocated = Unallocated(settings.detectors.unallocated, plan)
-        flood = Flood(settings.detectors.flood, self._trunks)
-        foreign = ForeignGateway()
-        sweep = Sweep(settings.detectors.sweep, self._trunks)
-        wangiri = Wangiri(settings.detectors.wangiri, self._trunks)
-        detectors: dict[int, Detector] = {
-            BURST_NUMBER: burst,
-            ROTATION: Rotation(settings.detectors.rotation, self._trunks),
-            PREFIX_PROBE: burst,
-            UNALLOCATED: unallocated,
-            FLOOD: flood,
-            SWEEP: sweep,
-            SWEEP_BLOCK: sweep,
-            WANGIRI: wangiri,
-            WANGIRI_BLOCK: wangiri,
-            CLONE: Clone(),
-            POLICY: Policy(settings.detectors.policy),
-            MISROUTED: Misrouted(),
-            NEIGHBOUR: Neighbour(),
-            FOREIGN_GATEWAY: foreign,
-            FOREIGN_GATEWAY_BLOCK: foreign,
-        }
         self._alerts = Alerts(
-            detectors, config_hash(settings), settings.detect.open_alerts, settings.evidence
+            by_pattern(_speaking(settings, plan, self._trunks)),
+            config_hash(settings),
+            settings.detect.open_alerts,
+            settings.evidence,
         )
         self.state = new_state(settings)
 

@@ -25,18 +25,18 @@ class Floor(NamedTuple):
 
 FLOORS = {
     "behaviour": Floor(0.80, 0.40),
-    "burst": Floor(0.80, 0.35),
+    "burst": Floor(0.80, 0.30),
     "clone": Floor(1.0, 0.70),
     "flood": Floor(1.0, 0.60),
     "foreign_gateway": Floor(0.65, 0.04),
     "misrouted": Floor(1.0, 0.25),
     "neighbour": Floor(0.80, 0.10),
-    "policy": Floor(1.0, 0.85),
+    "policy": Floor(1.0, 0.50),
     "profile": Floor(0.50, 0.60),
     "rotation": Floor(0.30, 0.55),
-    "sweep": Floor(1.0, 0.85),
+    "sweep": Floor(1.0, 0.80),
     "unallocated": Floor(1.0, 0.95),
-    "wangiri": Floor(1.0, 0.60),
+    "wangiri": Floor(1.0, 0.55),
 }
 FOUND, BLOCKED = 0.80, 0.50
 LEAST_PRECISION = 0.998

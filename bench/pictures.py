@@ -25,6 +25,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.report import ROOT
 from bench.scene import Call, Scene, plan, scene
 from detectors.calls import NumberStatus
+from streams.evaluate.plots import style_in
 from streams.simulate import AttackSpec, Scenario
 
 PAGES = ROOT / "docs" / "detectors"
@@ -38,19 +39,8 @@ OUTCOMES = {
 }
 DOTS = 160
 """Most that one series shows of each sort, evenly taken, so that a picture stays small."""
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "ringfence",
-    "font.family": "sans-serif",
-    "font.size": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
+_STYLE = style_in(INK) | {
     "axes.titlecolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
     "legend.frameon": False,
     "legend.labelcolor": INK,
     "legend.fontsize": 8.0,

@@ -3,9 +3,8 @@
 The rate of the last 10 s, minute or ten minutes is only the gate. Then diversity (distinct callees against
 attempts: redials of one callee or two are no burst, those of several are from ``redials`` calls on), and
 outcome: that of the calls of the last ten minutes that are not young (``detectors.outcomes``). The *pace* is
-added, since slow callers are
-many and ordinary and fast ones few: 1.5 times the logarithm of the rate against ``pace_10m``, -3 to 2. Two
-things raise the log-odds:
+added, since slow callers are many and ordinary and fast ones few: 1.5 times the logarithm of the rate against
+``pace_10m``, -3 to 2. Two things raise the log-odds:
 
 - *misdialled*: calls to numbers that do not exist, which people and well-kept lists seldom dial, at most 5;
 - *hand*: a mobile number that tries more callees in 10 s than a hand can dial, at most 5.
@@ -115,7 +114,6 @@ LEAST_REDIALLED = 2.5
 HAND_LIMIT = 5.0
 HAND_SLOPE = 1.0
 """Log-odds that each attempt beyond the hand's adds."""
-MOBILE = int(NumberKind.MOBILE)
 PROBE_SECONDS = 600
 MOST_PREFIXES = 6
 
@@ -182,7 +180,7 @@ def look(row: Any, inbound: Any, kind: Any, p: Any, f: Any) -> Any:
     pace = math.log(max(calls / p.pace_10m, calls_1m / (MINUTE_SHARE * p.pace_10m)))
     pace = min(max(pace * PACE_SLOPE, PACE_LEAST), PACE_MOST)
     hand = 0.0
-    if kind == MOBILE:
+    if kind == NumberKind.MOBILE:
         hand = min(max((calls_10s - p.hand_calls) * HAND_SLOPE, 0.0), HAND_LIMIT)
     odds = outcome + misdialled + pace + hand + habit + reciprocity
     if odds < o.notable:
@@ -260,7 +258,11 @@ def look_reference(counts: Counts, inbound: int, kind: int, p: BurstParameters) 
     misdialled = misdialled_reference(counts, calls, o)
     speed = max(calls / p.pace_10m, calls_1m / (MINUTE_SHARE * p.pace_10m))
     pace = sorted((PACE_LEAST, PACE_SLOPE * math.log(speed), PACE_MOST))[1]
-    hand = sorted((0.0, (calls_10s - p.hand_calls) * HAND_SLOPE, HAND_LIMIT))[1] if kind == MOBILE else 0.0
+    hand = (
+        sorted((0.0, (calls_10s - p.hand_calls) * HAND_SLOPE, HAND_LIMIT))[1]
+        if kind == NumberKind.MOBILE
+        else 0.0
+    )
     odds = outcome + misdialled + pace + hand + habit + reciprocity
     if odds < o.notable:
         return NOTHING, []

@@ -59,8 +59,8 @@ from detectors.shape import (
 )
 from detectors.signals import speak
 from detectors.sketches import LINEAR, bit_of
-from detectors.subjects import power_of_two, zeros
-from detectors.suspects import room_for, suspect_at
+from detectors.subjects import index_of, power_of_two, zeros
+from detectors.suspects import room_for
 from detectors.windows import DAY, HOUR, SHORT_TALK_MS, is_failure
 
 FEATURES = (
@@ -426,7 +426,7 @@ def _watched(
     row: Any, caller: Any, c: Any, i: Any, news: Any, network: Any, s: Any, p: Any, lists: Any, out: Any
 ) -> None:
     clones, time, callee = s.clones, c.time[i], c.callee[i]
-    at = suspect_at(clones.keys, caller)
+    at = index_of(clones.keys, caller)
     if at >= 0:
         watch = clones.rows[at]
         moved = row.network != watch.own and time - watch.home >= HOUR and watch.level < HIGH

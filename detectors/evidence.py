@@ -288,11 +288,10 @@ class Alerts:
         if finding.only_on:
             held.narrow(finding.only_on, signal.time)
         proposals = held.narrowed(_made_by(finding.proposals, detector, finding.kind))
-        part.withheld = []
-        if finding.level >= HIGH:
+        certain = finding.level >= HIGH
+        part.withheld = [] if certain else proposals[:MOST_PROPOSALS]
+        if certain:
             held.propose(proposals, signal.time)
-        else:
-            part.withheld = proposals[:MOST_PROPOSALS]
 
     def _judge(self, held: _Held, time: int) -> Agreement:
         """Severity of a subject from all that is said of it, and the proposals that are released by that."""

@@ -33,7 +33,7 @@ import numpy.typing as npt
 from config.settings import FloodSettings
 from detectors.alert import Match, Proposal
 from detectors.calls import BLOCK
-from detectors.kernels import inlined, mix
+from detectors.kernels import inlined
 from detectors.outcomes import Against, Weights, log_ratios, outcome_odds, outcome_odds_reference
 from detectors.plain import Counts
 from detectors.shape import (
@@ -51,7 +51,8 @@ from detectors.shape import (
     weighed,
 )
 from detectors.signals import CONTACT, CONTACTS, FAILED, PENDING, TALKED, UNWANTED
-from detectors.subjects import WAYS, power_of_two, zeros
+from detectors.subjects import index_of, power_of_two, zeros
+from detectors.suspects import room_for
 from detectors.windows import distinct, total
 
 FEATURES = (
@@ -145,30 +146,13 @@ def new_watched(callees: int) -> Watched:
 
 
 @inlined
-def watched_at(watched: Any, callee: Any) -> Any:
-    """Index of a watched callee, or -1."""
-    base = np.int64(mix(callee) & np.uint64(watched.keys.size // WAYS - 1)) * WAYS
-    for k in range(base, base + WAYS):
-        if watched.keys[k] == callee:
-            return k
-    return -1
-
-
-@inlined
 def note_attempt(
     watched: Any, callee: Any, now: Any, time: Any, caller: Any, call: Any, trunk: Any, stranger: Any
 ) -> None:
     """Note one attempt on ``callee``; the longest silent one of its bucket gives room where there is none."""
-    at = watched_at(watched, callee)
+    at = index_of(watched.keys, callee)
     if at < 0:
-        base = np.int64(mix(callee) & np.uint64(watched.keys.size // WAYS - 1)) * WAYS
-        at = base
-        for k in range(base, base + WAYS):
-            if watched.keys[k] == 0:
-                at = k
-                break
-            if watched.touched[k] < watched.touched[at]:
-                at = k
+        at = room_for(watched.keys, watched.touched, callee)
         watched.keys[at] = callee
         watched.written[at] = 0
     watched.touched[at] = now
@@ -185,7 +169,7 @@ def note_attempt(
 @inlined
 def note_outcome(watched: Any, callee: Any, call: Any, outcome: Any) -> None:
     """Note what became of ``call`` (uint64) where it is still among the callee's last attempts."""
-    at = watched_at(watched, callee)
+    at = index_of(watched.keys, callee)
     if at < 0:
         return
     last = watched.written[at]
@@ -199,7 +183,7 @@ def note_outcome(watched: Any, callee: Any, call: Any, outcome: Any) -> None:
 @inlined
 def copy_contacts(watched: Any, callee: Any, into: Any) -> None:
     """The callee's noted attempts, oldest first; ``into`` is `CONTACT` (CONTACTS,), unused ones time 0."""
-    at = watched_at(watched, callee)
+    at = index_of(watched.keys, callee)
     last = watched.written[at] if at >= 0 else 0
     first = max(last - CONTACTS, 0)
     for k in range(CONTACTS):

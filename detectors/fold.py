@@ -28,7 +28,7 @@ from detectors import (
     wangiri,
     ways,
 )
-from detectors.calls import FRAME_SCHEMA, text_hash
+from detectors.calls import FRAME_SCHEMA, NumberKind, text_hash
 from detectors.duplicates import (
     Counted,
     call_key,
@@ -436,7 +436,7 @@ def _light_call(
     if not p.rotation.on or _service(c.caller_status[i]):
         return
     f = out.signals[out.used[0]].features
-    mobile = c.caller_kind[i] == burst.MOBILE
+    mobile = c.caller_kind[i] == NumberKind.MOBILE
     level = rotation.look(block, row, inbound, mobile, s.arrivals, p.rotation, f)
     if level == NOTHING:
         return

@@ -44,8 +44,6 @@ IN_USE = 3.0
 """Calls by confirmed roamers from a network from which it may be using the flag."""
 DENIED = 0.2
 """Factor on the share of strays for numbers that do not roam, as a network says that uses the flag."""
-FIXED_LINE = 2
-"""``detectors.calls.NumberKind.FIXED``."""
 AT_HOME_MS = 540_000
 
 

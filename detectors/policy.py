@@ -64,8 +64,8 @@ from detectors.shape import (
 )
 from detectors.signals import speak
 from detectors.sketches import bit_of
-from detectors.subjects import find, power_of_two, zeros
-from detectors.suspects import room_for, suspect_at
+from detectors.subjects import find, index_of, power_of_two, zeros
+from detectors.suspects import room_for
 from detectors.windows import DAY, HOUR, acquainted, total
 
 KINDS = ("", "refused", "refuses_marketing", "outside_hours", "no_consent", "aimed_at_refusers")
@@ -238,7 +238,7 @@ def usual_share(usual: Any, p: Any) -> Any:
 @inlined
 def marketer_at(keys: Any, worth: Any, rows: Any, caller: Any, time: Any, calls_before: Any) -> Any:
     """Index of a suspect, taken in where it was not one. ``calls_before`` it made this day."""
-    at = suspect_at(keys, caller)
+    at = index_of(keys, caller)
     if at >= 0 and time - rows[at].since < DAY:
         return at
     if at < 0:
@@ -345,7 +345,7 @@ def attempted(row: Any, caller: Any, c: Any, i: Any, s: Any, p: Any, lists: Any,
     callee, time, status = c.callee[i], c.time[i], c.caller_status[i]
     standing = callee_standing(lists, callee, time)
     company, category = company_of(lists, caller, time)
-    at = suspect_at(s.marketers.keys, caller)
+    at = index_of(s.marketers.keys, caller)
     listed = company != 0 or status == 4 or status == 5
     refuses = standing & REFUSES != 0
     if callee > 0 and not listed and (at < 0 or s.marketers.rows[at].level < MEDIUM):

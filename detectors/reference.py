@@ -21,7 +21,7 @@ from detectors import (
     rotation,
     unallocated,
 )
-from detectors.calls import text_hash
+from detectors.calls import NumberKind, text_hash
 from detectors.candidates import Happening, SuspectsReference
 from detectors.fold import Parameters
 from detectors.lists import CATEGORIES
@@ -449,7 +449,7 @@ class Reference:
                     counts,
                     own,
                     inbound,
-                    row["caller_kind"] == burst.MOBILE,
+                    row["caller_kind"] == NumberKind.MOBILE,
                     share,
                     self._usually_called(),
                     p.rotation,
@@ -550,7 +550,7 @@ class Reference:
                 misrouted.FEW,
                 TOLD if share <= misrouted.EXPECTED_SHARE else LEARNT,
                 False,
-                row["caller_kind"] == burst.MOBILE,
+                row["caller_kind"] == NumberKind.MOBILE,
                 p.place,
             )
             if level != NOTHING:
@@ -595,7 +595,7 @@ class Reference:
         if "attempt" in news and suspect.calls == 1:
             self.shares.learn(time, foreign_gateway.REACHED, callee // 10_000)
         few = misrouted.FEW if in_use else p.few
-        needed = STRONG if not in_use or row["caller_kind"] == foreign_gateway.FIXED_LINE else TOLD
+        needed = STRONG if not in_use or row["caller_kind"] == NumberKind.FIXED else TOLD
         at_home = time - suspect.first < foreign_gateway.AT_HOME_MS and own.calls(60_000, 10) > suspect.calls
         level, f = suspect.weigh(
             self.shares,
@@ -607,7 +607,7 @@ class Reference:
             few,
             needed,
             at_home,
-            row["caller_kind"] == burst.MOBILE,
+            row["caller_kind"] == NumberKind.MOBILE,
             p.place,
         )
         if level != NOTHING:

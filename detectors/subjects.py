@@ -54,14 +54,20 @@ def new_table(capacity: int, row: np.dtype[Any]) -> Table:
     return Table(zeros(n, np.int64), rows, rows.view(np.uint64).reshape(n, -1), np.zeros(1, np.int64))
 
 
+@inlined
+def index_of(keys: Any, key: Any) -> Any:
+    """Index of ``key`` (int64, not 0) among the keys of a table (int64 (n,), 0 where free), or -1."""
+    base = np.int64(mix(key) & np.uint64(keys.size // WAYS - 1)) * WAYS
+    for k in range(base, base + WAYS):
+        if keys[k] == key:
+            return k
+    return -1
+
+
 @pasted
 def find(table: Any, key: Any) -> Any:
     """Index of ``key`` (not 0), or -1."""
-    base = np.int64(mix(key) & np.uint64(table.keys.size // WAYS - 1)) * WAYS
-    for k in range(base, base + WAYS):
-        if table.keys[k] == key:
-            return k
-    return -1
+    return index_of(table.keys, key)
 
 
 @inlined

@@ -2,6 +2,7 @@
 
 A detector keeps bulky state for few subjects: ``keys`` int64 (n,), 0 where free, and ``worth`` int64 (n,),
 which it sets at every touch (event time in ms, more for those that matter more), beside its own rows.
+``detectors.subjects.index_of`` finds a key in it.
 """
 
 from __future__ import annotations
@@ -12,16 +13,6 @@ import numpy as np
 
 from detectors.kernels import inlined, mix
 from detectors.subjects import WAYS
-
-
-@inlined
-def suspect_at(keys: Any, key: Any) -> Any:
-    """Index of ``key`` (int64, not 0), or -1."""
-    base = np.int64(mix(key) & np.uint64(keys.size // WAYS - 1)) * WAYS
-    for k in range(base, base + WAYS):
-        if keys[k] == key:
-            return k
-    return -1
 
 
 @inlined

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from detectors import foreign_gateway, misrouted, neighbour
-from detectors.burst import MOBILE
-from detectors.calls import text_hash
+from detectors.calls import NumberKind, text_hash
 from detectors.kernels import pasted, popcount
 from detectors.lists import ported_to
 from detectors.shape import FOREIGN_GATEWAY, FOREIGN_GATEWAY_BLOCK, MISROUTED, NEIGHBOUR, NOTHING
@@ -130,7 +129,7 @@ def _from_home(
         misrouted.FEW,
         TOLD if share <= misrouted.EXPECTED_SHARE else LEARNT,
         False,
-        c.caller_kind[i] == MOBILE,
+        c.caller_kind[i] == NumberKind.MOBILE,
         p.misrouted.place,
         f,
     )
@@ -184,7 +183,7 @@ def _from_abroad(
     if news & 1 and suspect.calls == 1:
         learn(s.shares, share_key(foreign_gateway.REACHED, callee // 10_000, 0), time)
     f = out.signals[out.used[0]].features
-    needed = STRONG if not in_use or c.caller_kind[i] == foreign_gateway.FIXED_LINE else TOLD
+    needed = STRONG if not in_use or c.caller_kind[i] == NumberKind.FIXED else TOLD
     few = misrouted.FEW if in_use else p.foreign_gateway.few
     recent = time - suspect.first < foreign_gateway.AT_HOME_MS
     at_home = recent and total(row.attempts) > np.int64(suspect.calls)
@@ -199,7 +198,7 @@ def _from_abroad(
         few,
         needed,
         at_home,
-        c.caller_kind[i] == MOBILE,
+        c.caller_kind[i] == NumberKind.MOBILE,
         p.foreign_gateway.place,
         f,
     )

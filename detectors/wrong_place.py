@@ -118,8 +118,8 @@ PART = 0.5
 """Share of the numbers that must have come over a trunk for a rule on it."""
 MOST_AGAIN: Any = 255
 USUAL_PACE, PACE_LIMIT, FAST = 2.0, 4.0, 2.0
-"""Calls a minute of a number that people make at most (the busiest courier of the simulated traffic makes
-1.1); the most that faster ones add; the log-odds of pace that make a single number, or few, certain."""
+"""Calls a minute of a number that people make at most; the most faster ones add; the log-odds of pace that
+make a single number, or few, certain."""
 ORDINARY = -4.0
 """Log-odds of behaviour at which a suspect block is absolved."""
 TRUSTED, MOST_TRUSTED = 2.0, 3.0

@@ -16,21 +16,20 @@ from streams.evaluate.figures import Evaluation, Figures
 from streams.evaluate.outcome import CampaignOutcome
 
 INK, RIGHT, WRONG = "#1f2933", "#2a6f97", "#c1440e"
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "ringfence",
-    "font.family": "sans-serif",
-    "font.size": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-}
 _ROW_INCHES = 0.32
 _TARGET_CALLS, _TARGET_PRECISION = 15, 0.9999
+
+
+def style_in(ink: str) -> dict[str, object]:
+    """matplotlib's rc parameters of a figure that is drawn in one ink; the same data gives the same SVG."""
+    return {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "ringfence",
+        "font.family": "sans-serif",
+        "font.size": 9.0,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    } | dict.fromkeys(("axes.edgecolor", "axes.labelcolor", "text.color", "xtick.color", "ytick.color"), ink)
 
 
 def delays(campaigns: Sequence[CampaignOutcome], until: Literal["alert", "rule"]) -> str:
@@ -166,7 +165,7 @@ def _boxes(axes: Axes, names: Sequence[str], values: Sequence[Sequence[float | N
 
 
 def _svg(draw: Callable[[Figure], None], width: float, height: float) -> str:
-    with matplotlib.rc_context(_STYLE):  # type: ignore[arg-type]
+    with matplotlib.rc_context(style_in(INK)):  # type: ignore[arg-type]
         figure = Figure(figsize=(width, height), layout="constrained")
         draw(figure)
         out = io.StringIO()

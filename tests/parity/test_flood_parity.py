@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config.settings import BurstSettings, DetectorsSettings, FloodSettings, UnallocatedSettings
-from detectors import flood
+from detectors import subjects
 from detectors.shape import HIGH, MEDIUM
 from detectors.signals import CONTACTS
 from tests.folding import by_kernel, by_reference, settings_with
@@ -15,7 +15,7 @@ from tests.kernel import called
 from tests.parity.same import assert_said_the_same
 from tests.traffic import START, Row, both_roles, call, in_time, mixed_events
 
-watched_at = called(flood.watched_at)
+index_of = called(subjects.index_of)
 
 EAGER = DetectorsSettings(
     burst=BurstSettings(mode="off"),
@@ -49,7 +49,7 @@ def test_who_called_a_watched_callee(seed: int) -> None:
 
 
 def noted(watched: Any, callee: int) -> list[list[int]]:
-    at = watched_at(watched, callee)
+    at = index_of(watched.keys, callee)
     last = int(watched.written[at])
     ring = [watched.contacts[at, k % CONTACTS] for k in range(max(last - CONTACTS, 0), last)]
     return [[int(c["caller"]), int(c["call"]), int(c["outcome"]), int(c["stranger"])] for c in ring]

@@ -779,6 +779,15 @@ class RespondSettings(Section):
         86_400_000, description="a revoked rule is remembered this long after its alerts' last call"
     )
     allow: str = Field("", description="YAML file of allow-list entries that always apply; empty: none")
+    service_numbers: Literal["throttle", "label", "none"] = Field(
+        "throttle", description="what rules do about a short service number as caller; it is never blocked"
+    )
+    service_cps: Annotated[float, Field(gt=0)] = Field(
+        0.1, description="calls/s a throttled service number keeps, or twice its mean rate of the day if more"
+    )
+    service_label: Annotated[str, Field(min_length=1, max_length=64)] = Field(
+        "Reported as a nuisance call", description="what is shown with the calls of a labelled service number"
+    )
 
 
 class StoreSettings(Section):

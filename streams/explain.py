@@ -17,10 +17,11 @@ from detectors.fusion import independent
 from detectors.registry import feature_of
 from streams.respond.allow import AllowList
 from streams.respond.guards import objection_to
+from streams.respond.measures import measure_for
 from streams.respond.modes import proposal_mode
 from streams.switches.protected import protected_numbers
 from streams.switches.validation import rule_id_of
-from streams.wire.records import BlockRule, ListEntry, RuleChange
+from streams.wire.records import ISSUED, Action, BlockRule, ListEntry, RuleChange
 
 WORDS = ((0.4, "decided it"), (0.2, "weighed much"), (0.05, "weighed somewhat"), (1e-9, "weighed little"))
 """From which share of the decision on a feature is said to have done what."""
@@ -178,8 +179,8 @@ def _outcome(
     alert: Alert, proposal: Proposal, settings: Settings, rules: Rules | None, allowed: Sequence[ListEntry]
 ) -> Outcome:
     detector = proposal.detector or alert.detector
-    rule_id = rule_id_of(proposal.match, "block")
-    known = None if rules is None else rules.get(rule_id)
+    known = None if rules is None else _known(proposal.match, rules)
+    rule_id = rule_id_of(proposal.match, _action(proposal, settings)) if known is None else known.rule_id
     if rules is None:
         state, why = "unknown", "rules were not looked at"
     elif known is None:
@@ -189,6 +190,17 @@ def _outcome(
     else:
         state, why = _state_of(known.rule), known.rule.reason
     return Outcome(proposal.match, detector, proposal.relies_on, rule_id, state, why)
+
+
+def _known(match: Match, rules: Rules) -> RuleChange | None:
+    """The newest change of a rule about this match, whatever the rule does."""
+    ids = [rule_id_of(match, action) for action in ISSUED]
+    return max((rules[id_] for id_ in ids if id_ in rules), key=lambda change: change.at, default=None)
+
+
+def _action(proposal: Proposal, settings: Settings) -> Action:
+    protected = protected_numbers(settings.numbering.home_country)
+    return measure_for(proposal, protected, settings.respond).action
 
 
 def _state_of(rule: BlockRule) -> str:
@@ -206,7 +218,8 @@ def _why_none(
     if proposal_mode(settings, detector, proposal.relies_on) is None:
         return f"the mode of {detector} or of what it relies on is off"
     protected = protected_numbers(settings.numbering.home_country)
-    objection = objection_to(proposal.match, protected, limits.min_prefix_digits)
+    action = _action(proposal, settings)
+    objection = objection_to(proposal.match, action, protected, limits.min_prefix_digits)
     if objection is not None:
         return objection.message
     entries = AllowList(settings.numbering.home_country)

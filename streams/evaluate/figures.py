@@ -89,6 +89,9 @@ class Evaluation(msgspec.Struct, frozen=True):
     runs: int
     calls: int
     wrongly_blocked_callers: int
+    eased: int
+    """Malicious calls that a rule throttles or labels and none blocks."""
+    wrongly_eased: int
     overall: Figures
     kinds: list[Figures]
     sizes: list[Figures]
@@ -115,6 +118,8 @@ def evaluation(judgements: Sequence[Judgement]) -> Evaluation:
         runs=len(judgements),
         calls=calls,
         wrongly_blocked_callers=sum(judgement.wrongly_blocked_callers for judgement in judgements),
+        eased=sum(judgement.eased for judgement in judgements),
+        wrongly_eased=sum(judgement.wrongly_eased for judgement in judgements),
         overall=_figures(("", ""), campaigns, rules, legitimate),
         kinds=figures_of({(campaign.kind, "") for campaign in campaigns}),
         sizes=figures_of({("", size) for _, size in both}),

@@ -108,6 +108,7 @@ class _Bench:
 
     def judgement(self) -> Judgement:
         blocked, legitimate = self._block >= 0, self._label == LEGITIMATE
+        eased = self._played.eased[self._views.first] & ~blocked
         wrong = np.flatnonzero(blocked & legitimate)
         wrong_rows = self._block[wrong]
         return Judgement(
@@ -116,6 +117,8 @@ class _Bench:
             blocked=int((blocked & ~legitimate).sum()),
             wrongly_blocked=len(wrong),
             wrongly_blocked_callers=len(np.unique(self._calls.caller[wrong_rows])),
+            eased=int((eased & ~legitimate).sum()),
+            wrongly_eased=int((eased & legitimate).sum()),
             campaigns=self._campaigns(),
             rules=self._rules(),
             detectors=self._detectors(),

@@ -83,6 +83,9 @@ class Judgement(msgspec.Struct, frozen=True):
     wrongly_blocked: int
     wrongly_blocked_callers: int
     """Callers of those, each counted once."""
+    eased: int
+    """Malicious calls that a rule throttles or labels and none blocks."""
+    wrongly_eased: int
     campaigns: list[CampaignOutcome]
     rules: list[RuleOutcome]
     """Those that blocked a call."""

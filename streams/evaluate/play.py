@@ -30,6 +30,8 @@ class Played(NamedTuple):
     """When that rule was issued (came into force), ms; 0 where none stops it."""
     rules: list[BlockRule]
     """Rules that stopped a call, each in its version of the first time."""
+    eased: npt.NDArray[np.bool_]
+    """Whether it is one of a caller that a rule throttles or labels."""
 
 
 def play(calls: Calls, changes: Sequence[RuleChange], country: int) -> Played:
@@ -38,7 +40,8 @@ def play(calls: Calls, changes: Sequence[RuleChange], country: int) -> Played:
     A change acts on set-ups from ``at`` + REACTION_MS on; rules that end by their own ``expires_at`` do so
     at that time. ``changes`` of one time count in the order they are given.
     """
-    played = Played(np.full(len(calls.time), -1, np.int32), np.zeros(len(calls.time), np.int64), [])
+    count = len(calls.time)
+    played = Played(np.full(count, -1, np.int32), np.zeros(count, np.int64), [], np.zeros(count, np.bool_))
     rows = np.flatnonzero(_within_reach(calls, [change.rule.match for change in changes if change.rule]))
     waiting = iter(sorted(changes, key=lambda change: change.at))
     pending = next(waiting, None)
@@ -50,7 +53,10 @@ def play(calls: Calls, changes: Sequence[RuleChange], country: int) -> Played:
             _take(book, since, pending)
             pending = next(waiting, None)
         decision = book.decide(caller, callee, trunk, network, gateway, time)
-        if decision is None or decision.action not in STOPS:
+        if decision is None:
+            continue
+        if decision.action not in STOPS:
+            played.eased[row] = True
             continue
         if decision.rule_id not in numbers:
             numbers[decision.rule_id] = len(played.rules)

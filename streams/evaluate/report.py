@@ -58,6 +58,8 @@ def _sentence(evaluation: Evaluation) -> str:
         f"{evaluation.calls:,} calls in {evaluation.runs} run{'s' if evaluation.runs != 1 else ''},"
         f" {overall.calls:,} of them in {overall.campaigns:,} campaigns. {overall.wrongly_blocked:,}"
         f" legitimate calls of {evaluation.wrongly_blocked_callers:,} callers were blocked."
+        f" Rules throttle or label {evaluation.eased:,} malicious calls and"
+        f" {evaluation.wrongly_eased:,} legitimate ones."
         f" {stray.alerts:,} alerts belong to no campaign, {number(stray.per_thousand_calls)} a thousand"
         f" calls; {stray.medium:,} of them are of medium severity or above:"
         f" {number(stray.medium_per_ten_thousand_calls)} per ten thousand calls."

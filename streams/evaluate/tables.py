@@ -57,7 +57,8 @@ def _stray(evaluation: Evaluation) -> str:
     return (
         f"{evaluation.calls} calls; {evaluation.overall.wrongly_blocked} legitimate ones blocked"
         f" ({number(evaluation.overall.wrongly_blocked_per_million)} a million), of"
-        f" {evaluation.wrongly_blocked_callers} callers. Alerts without a campaign: {stray.alerts}"
+        f" {evaluation.wrongly_blocked_callers} callers. Throttled or labelled: {evaluation.eased} malicious"
+        f" calls and {evaluation.wrongly_eased} legitimate ones. Alerts without a campaign: {stray.alerts}"
         f"{f' ({listed})' if listed else ''}, {number(stray.per_thousand_calls)} a thousand calls."
     )
 

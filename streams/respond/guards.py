@@ -7,6 +7,7 @@ from typing import NamedTuple
 from detectors.alert import Match
 from streams.switches.patterns import country_code_of, read_pattern
 from streams.switches.protected import ProtectedNumbers
+from streams.wire.records import Action
 
 
 class Objection(NamedTuple):
@@ -15,8 +16,10 @@ class Objection(NamedTuple):
     message: str
 
 
-def objection_to(match: Match, protected: ProtectedNumbers, min_prefix_digits: int) -> Objection | None:
-    """Why no rule may have this match, whoever asks for it; None if it may.
+def objection_to(
+    match: Match, action: Action, protected: ProtectedNumbers, min_prefix_digits: int
+) -> Objection | None:
+    """Why no rule may do ``action`` to the calls of this match, whoever asks for it; None if it may.
 
     ``min_prefix_digits`` is what a prefix must have after its country code.
     """
@@ -25,7 +28,7 @@ def objection_to(match: Match, protected: ProtectedNumbers, min_prefix_digits: i
         or _nobody_named(match)
         or _too_short(match, min_prefix_digits)
         or _text_without_trunk(match)
-        or _protected(match, protected)
+        or _protected(match, action, protected)
     )
 
 
@@ -68,13 +71,13 @@ def _text_without_trunk(match: Match) -> Objection | None:
     return None
 
 
-def _protected(match: Match, protected: ProtectedNumbers) -> Objection | None:
-    for field, pattern in (("caller", match.caller), ("callee", match.callee)):
-        number = None if pattern is None else protected.named_by(pattern)
-        if number is not None:
-            return Objection(
-                "protected",
-                f"The match's {field} {pattern} would stop {number}: emergency and short service numbers "
-                "are never stopped.",
-            )
-    return None
+def _protected(match: Match, action: Action, protected: ProtectedNumbers) -> Objection | None:
+    number = protected.stopped_by(match, action)
+    if number is None:
+        return None
+    named = " to ".join(party for party in (match.caller, match.callee) if party is not None)
+    return Objection(
+        "protected",
+        f"A rule to {action} {named} would stop {number}: emergency and short service numbers are never "
+        "stopped.",
+    )

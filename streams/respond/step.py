@@ -19,6 +19,7 @@ from detectors.alert import SEVERITIES, Alert, Match, Proposal
 from streams.respond.allow import AllowList, allow_entry_id, entries_from_file
 from streams.respond.answers import Q850_CALL_REJECTED, answer_for
 from streams.respond.guards import Objection, objection_to
+from streams.respond.measures import Measure, measure_for
 from streams.respond.modes import proposal_mode, rule_mode, stronger_than
 from streams.switches.protected import protected_numbers
 from streams.switches.validation import rule_id_of
@@ -35,7 +36,6 @@ from streams.wire.records import (
     RuleChange,
 )
 
-ACTION: Action = "block"
 MAX_ALERT_IDS = 16
 """A rule names the newest alerts it rests on, at most so many."""
 MAX_REVOKED_ALERT_IDS = 64
@@ -188,43 +188,49 @@ class Respond:
         expires_at = alert.last_seen + self._limits.ttl_ms
         if expires_at <= self._now:
             return []
-        known = self._rules.get(rule_id_of(proposal.match, ACTION))
+        measure = measure_for(proposal, self._protected, self._limits)
+        rule_id = rule_id_of(proposal.match, measure.action)
+        known = self._rules.get(rule_id)
         if known is not None and alert.alert_id in known.revoked_alert_ids:
             return self._hold_on(known, alert)
         if known is not None and known.approval.state not in HELD:
             return self._renew(known, alert, proposal, mode)
-        objection = self._objection(proposal.match, alert, is_new=known is None)
+        objection = self._objection(proposal.match, measure.action, alert, is_new=known is None)
         if objection is not None:
-            self._refuse(alert.alert_id, rule_id_of(proposal.match, ACTION), objection)
+            self._refuse(alert.alert_id, rule_id, objection)
             return []
-        return [self._issue(alert, proposal, mode, known)]
+        return [self._issue(alert, proposal, measure, mode, known)]
 
-    def _objection(self, match: Match, alert: Alert, is_new: bool) -> Objection | None:
+    def _objection(self, match: Match, action: Action, alert: Alert, is_new: bool) -> Objection | None:
         ahead = alert.last_seen - self._now
         if ahead > self._limits.ttl_ms:
             return Objection("future", f"The alert's last call is {ahead} ms ahead of the traffic.")
-        objection = self._forbidden(match)
+        objection = self._forbidden(match, action)
         if objection is None and is_new and len(self._rules) >= self._limits.max_rules:
             return Objection("full", f"There are {len(self._rules)} rules; respond.max_rules allows no more.")
         return objection
 
-    def _forbidden(self, match: Match) -> Objection | None:
-        objection = objection_to(match, self._protected, self._limits.min_prefix_digits)
+    def _forbidden(self, match: Match, action: Action) -> Objection | None:
+        objection = objection_to(match, action, self._protected, self._limits.min_prefix_digits)
         if objection is not None:
             return objection
         entry = self._allowed.protecting(match, self._now)
         return None if entry is None else Objection("allowed", _allowed_by(entry))
 
-    def _issue(self, alert: Alert, proposal: Proposal, mode: Mode, held: BlockRule | None) -> RuleChange:
+    def _issue(
+        self, alert: Alert, proposal: Proposal, measure: Measure, mode: Mode, held: BlockRule | None
+    ) -> RuleChange:
         """A new life of a rule; where it was revoked before, it goes on remembering by which alerts."""
         answer = answer_for(alert.detector, alert.kind)
-        rule_id = rule_id_of(proposal.match, ACTION)
+        rule_id = rule_id_of(proposal.match, measure.action)
         rule = BlockRule(
             rule_id=rule_id,
             version=1 if held is None else held.version + 1,
             sequence=self._next_sequence(rule_id),
             mode=mode,
-            action=ACTION,
+            action=measure.action,
+            cps=measure.cps,
+            label=measure.label,
             match=proposal.match,
             sip_code=answer.sip_code,
             sip_reason=answer.sip_reason,
@@ -336,7 +342,7 @@ class Respond:
             rule = self._rules.get(rule_id)
             if rule is None or rule.approval.state in HELD:
                 continue
-            objection = self._forbidden(rule.match)
+            objection = self._forbidden(rule.match, rule.action)
             if objection is not None:
                 changes.append(self._end(rule, objection.message))
             elif stronger_than(rule.mode, self._mode_of(rule)):

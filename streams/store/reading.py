@@ -20,7 +20,7 @@ from detectors.alert import (
 from detectors.campaigns import Campaign, CampaignAlert
 from streams.store.ports import Store
 from streams.switches.validation import rule_id_of
-from streams.wire.records import Approval, BlockRule, RuleChange
+from streams.wire.records import ISSUED, Approval, BlockRule, RuleChange
 
 MOST_IDS = 10
 
@@ -68,7 +68,7 @@ def alert_of(store: Store, alert_id: str) -> Alert:
 
 def rules_of(store: Store, alert: Alert) -> dict[str, RuleChange]:
     """The last that is there of each rule that the alert proposes, by id. Raises StoreError."""
-    ids = [rule_id_of(proposal.match, "block") for proposal in alert.proposals]
+    ids = [rule_id_of(proposal.match, action) for proposal in alert.proposals for action in ISSUED]
     if not ids:
         return {}
     sql = (

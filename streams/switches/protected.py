@@ -1,7 +1,7 @@
 """Numbers that no rule may stop: emergency and short service numbers of the home country.
 
-They are data (``config/allow.yaml``). `respond` refuses a rule that names one, and a switch never applies
-a rule to a call from or to an emergency number, whatever the rule says.
+They are data (``config/allow.yaml``). `respond` refuses a rule that would stop one, and a switch never
+applies a rule to a call from or to an emergency number, whatever the rule says.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import yaml
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
 from phonenumbers.shortnumberinfo import is_emergency_number
 
+from detectors.alert import Match
 from streams.switches.patterns import read_pattern
+from streams.wire.records import Action
 
 _SEPARATORS = re.compile(r"[\s().\-]")
 
@@ -45,6 +47,11 @@ class ProtectedNumbers:
         """Whether a caller or callee, E.164 or text as signalled, is an emergency number."""
         return party in self._spoken
 
+    def is_service(self, pattern: str) -> bool:
+        """Whether a rule's ``caller`` is one short service number and no emergency number."""
+        kind, digits = read_pattern(pattern)
+        return kind == "number" and not self.is_emergency(pattern) and self._of_number(digits) is not None
+
     def named_by(self, pattern: str) -> str | None:
         """A protected number or range that a rule's ``caller`` or ``callee`` could stop; None if none."""
         kind, value = read_pattern(pattern)
@@ -52,6 +59,14 @@ class ProtectedNumbers:
             return self._within_prefix(value)
         digits = value if kind == "number" else self._digits_of_text(value)
         return None if digits is None else self._of_number(digits)
+
+    def stopped_by(self, match: Match, action: Action) -> str | None:
+        """A protected number or range that a rule with this match would stop; None if none. A single service
+        number may be slowed down or labelled as a caller."""
+        mild = action in ("throttle", "label")
+        caller = None if match.caller is None or (mild and self.is_service(match.caller)) else match.caller
+        named = (self.named_by(party) for party in (caller, match.callee) if party is not None)
+        return next((number for number in named if number is not None), None)
 
     def _digits_of_text(self, text: str) -> str | None:
         digits = _SEPARATORS.sub("", text)

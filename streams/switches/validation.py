@@ -35,24 +35,28 @@ def read_rule(key: str, value: bytes, protected: ProtectedNumbers) -> BlockRule:
     expected = rule_id_of(rule.match, rule.action)
     if rule.rule_id != expected:
         raise ValueError(f"rule_id is {rule.rule_id!r}, its match and action give {expected!r}")
-    _check_match(rule.match, protected)
+    _check_match(rule, protected)
     _check_times(rule)
     _check_answer(rule)
     _check_action(rule)
     return rule
 
 
-def _check_match(match: Match, protected: ProtectedNumbers) -> None:
+def _check_match(rule: BlockRule, protected: ProtectedNumbers) -> None:
+    match = rule.match
     if match.caller is None and match.callee is None and match.trunk is None:
         raise ValueError("match names neither a caller nor a callee nor a trunk")
     for field in ("caller", "callee", "trunk", "network"):
         if getattr(match, field) == "":
             raise ValueError(f"match.{field} is empty")
-    _check_party("caller", match.caller, protected)
-    _check_party("callee", match.callee, protected)
+    _check_party("caller", match.caller)
+    _check_party("callee", match.callee)
+    stopped = protected.stopped_by(match, rule.action)
+    if stopped is not None:
+        raise ValueError(f"match {msgspec.to_builtins(match)} would stop {stopped}, which no rule may stop")
 
 
-def _check_party(field: str, pattern: str | None, protected: ProtectedNumbers) -> None:
+def _check_party(field: str, pattern: str | None) -> None:
     if pattern is None:
         return
     kind, digits = read_pattern(pattern)
@@ -63,9 +67,6 @@ def _check_party(field: str, pattern: str | None, protected: ProtectedNumbers) -
             f"match.{field} {pattern!r} is too wide: a prefix needs {MIN_DIGITS_AFTER_COUNTRY} digits "
             "after its country code"
         )
-    named = protected.named_by(pattern)
-    if named is not None:
-        raise ValueError(f"match.{field} {pattern!r} would stop {named}, which no rule may stop")
 
 
 def _check_times(rule: BlockRule) -> None:

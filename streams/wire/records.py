@@ -14,6 +14,8 @@ from detectors.alert import BlastRadius, Match, Severity
 
 Mode = Literal["report", "shadow", "enforce"]
 Action = Literal["block", "throttle", "divert", "label"]
+ISSUED: tuple[Action, ...] = ("block", "throttle", "label")
+"""Actions of the rules that `respond` issues."""
 
 
 class SourceRecord(msgspec.Struct, frozen=True):

@@ -189,6 +189,21 @@ def test_a_call_of_which_only_the_end_was_seen_is_not_judged(traffic: Traffic) -
     assert traffic.judged().calls == 1
 
 
+@pytest.mark.parametrize(
+    "fields", [{"action": "label", "label": "suspect"}, {"action": "throttle", "cps": 1.0}]
+)
+def test_throttled_and_labelled_calls_are_counted_beside_the_blocked(
+    traffic: Traffic, fields: dict[str, Any]
+) -> None:
+    attack(traffic)
+    traffic.call("honest", 5, caller=HONEST)
+    changes = [issued(-1, **fields), issued(-1, Match(caller=HONEST), **fields)]
+    judgement = traffic.judged(changes=changes)
+    assert (judgement.eased, judgement.wrongly_eased) == (only(judgement).calls, 1)
+    blocked_too = traffic.judged(changes=[*changes, issued(-1)])
+    assert (blocked_too.eased, blocked_too.wrongly_eased) == (0, 1)
+
+
 def test_wrong_blocks_are_counted_by_call_and_by_caller_and_told(traffic: Traffic) -> None:
     attack(traffic)
     for number in range(3):

@@ -56,13 +56,27 @@ def test_breadth(match: Match, guard: str) -> None:
     assert refused(match) == guard
 
 
+@pytest.mark.parametrize("number", ["+86110", "110", "+8610110", "+8695588*", "+86400*", "95588"])
+def test_only_a_single_service_number_is_slowed_down(number: str) -> None:
+    assert refused(Match(caller=number, trunk="T1"), min_prefix_digits=3) == "protected"
+
+
+@pytest.mark.parametrize("match", [
+    Match(callee="+8695588"), Match(caller=CALLER, callee="+8695588"),
+    Match(caller="+8695588", callee="+86110"),
+])  # fmt: skip
+def test_calls_to_a_service_number_are_never_slowed_down(match: Match) -> None:
+    assert refused(match) == "protected"
+
+
 @pytest.mark.parametrize("number", [
     "+86110", "+86112", "+86119", "+86120", "+86122", "110", "0110", "+8610110", "010110", "+86755120",
     "+8695588", "95588", "+8695533000", "+8696166", "+8610086", "+8610000", "+8612345", "+86114",
     "+864001234567", "4001234567", "+86400*", "+8640012*", "+8695588*", "+86755110*",
 ])  # fmt: skip
 def test_emergency_and_short_service_numbers_are_always_protected(number: str) -> None:
-    assert refused(Match(caller=number, trunk="T1"), min_prefix_digits=3) == "protected"
+    never = {"min_prefix_digits": 3, "service_numbers": "none"}
+    assert refused(Match(caller=number, trunk="T1"), **never) == "protected"
     assert refused(Match(callee=number, trunk="T1"), min_prefix_digits=3) == "protected"
     assert refused(Match(caller=CALLER, callee=number, trunk="T1"), min_prefix_digits=3) == "protected"
 

@@ -6,11 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from config.settings import Settings
-from detectors.alert import Match, Severity
+from detectors.alert import BlastRadius, Match, Severity
 from streams.respond.answers import answer_for
 from streams.respond.step import MAX_ALERT_IDS, Respond
+from streams.switches.rulebook import RuleBook
 from streams.switches.validation import rule_id_of
-from streams.wire.records import ListEntry
+from streams.wire.records import ListEntry, encode
 from tests.rules import CALLEE, CALLER, T0, TTL, alert, only, rule, settings
 
 MATCH = Match(caller=CALLER)
@@ -30,6 +31,35 @@ def test_an_alert_issues_its_proposal_as_a_rule(respond: Respond) -> None:
     assert (issued.alert_ids, issued.reason, issued.detector) == (["a"], "40 calls", "burst")
     assert (issued.sip_code, issued.sip_reason, issued.q850_cause) == (608, "Rejected", 21)
     assert respond.rules == {issued.rule_id: issued}
+
+
+SERVICE = Match(caller="+8695588", trunk="T1")
+
+
+@pytest.mark.parametrize(("calls_24h", "cps"), [(0, 0.1), (400, 0.1), (86_400, 2.0)])
+def test_a_service_number_is_slowed_down_to_twice_its_usual_rate(calls_24h: int, cps: float) -> None:
+    respond = Respond(settings(), None)
+    told = alert(SERVICE)
+    touched = BlastRadius(calls_24h=calls_24h, callers=1, callees=calls_24h)
+    told = replace(told, proposals=[replace(told.proposals[0], blast_radius=touched)])
+    issued = only(respond.alert(told, T0))
+    assert (issued.action, issued.cps, issued.label) == ("throttle", cps, None)
+    assert issued.rule_id == rule_id_of(SERVICE, "throttle")
+
+
+def test_a_service_number_can_be_labelled_instead() -> None:
+    respond = Respond(settings(service_numbers="label", service_label="Advertising"), None)
+    issued = only(respond.alert(alert(SERVICE), T0))
+    assert (issued.action, issued.cps, issued.label) == ("label", None, "Advertising")
+
+
+def test_a_switch_takes_a_rule_that_slows_a_service_number_down() -> None:
+    issued = only(Respond(settings(), None).alert(alert(SERVICE), T0))
+    book = RuleBook()
+    assert book.apply(issued.rule_id, encode(issued)).outcome == "added"
+    decision = book.decide("+8695588", CALLEE, "T1", "CM", "national", T0)
+    assert decision is not None
+    assert decision.action == "throttle"
 
 
 def test_every_proposal_of_an_alert_becomes_a_rule(respond: Respond) -> None:

@@ -29,12 +29,13 @@ from streams.ingest.runner import IngestRole
 from streams.metrics import Metrics
 from streams.profile.runner import ProfileRole
 from streams.respond.runner import RespondRole
-from streams.runner import Role, Runner
+from streams.runner import Runner
 from streams.store.opening import open_store
 from streams.store.ports import Store
 from streams.store.runner import StoreRole, add_agents
 from streams.store.schema import prune
 from streams.store.writer import Writer
+from streams.work import Role
 
 PRODUCER_BATCH_BYTES = 1 << 20
 PRODUCER_LINGER_MS = 5

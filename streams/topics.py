@@ -19,6 +19,8 @@ NAMES = (
     "calls",
     "calls.rejected",
     "frames",
+    "snapshots",
+    "snapshots.parts",
     "summaries",
     "candidates",
     "baselines",
@@ -36,6 +38,11 @@ _DAY_MS = 24 * _HOUR_MS
 _MIB = 1 << 20
 _BATCH_BYTES = 8 * _MIB
 """Of one record of `frames` or `summaries`: a poll's worth of rows."""
+MAX_PART_BYTES = 4 * _MIB
+"""Of one record of `snapshots.parts`, which are cut far smaller."""
+_PARTS_SEGMENT_BYTES = 128 * _MIB
+_PARTS_LAG_MS = 600_000
+"""Parts of dropped snapshots leave the disk about this long after, a segment at a time."""
 _ENVELOPE_BYTES = _MIB
 """What keys, headers and record framing may add to a message's own bytes."""
 _BASE64 = 4 / 3
@@ -87,6 +94,14 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         "max.compaction.lag.ms": str(_HOUR_MS),
         "delete.retention.ms": str(_DAY_MS),
     }
+    parts = {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": hours["retention.ms"],
+        "segment.bytes": str(_PARTS_SEGMENT_BYTES),
+        "min.cleanable.dirty.ratio": "0.1",
+        "max.compaction.lag.ms": str(_PARTS_LAG_MS),
+        "delete.retention.ms": str(_PARTS_LAG_MS),
+    }
     durable = {"min.insync.replicas": "2"} if kafka.replication >= 3 else {}
 
     def spec(
@@ -101,6 +116,8 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         spec("calls", hours, ingest.max_message_bytes + _ENVELOPE_BYTES, kafka.partitions),
         spec("calls.rejected", hours, rejection),
         spec("frames", hours, _BATCH_BYTES, kafka.partitions),
+        spec("snapshots", kept),
+        spec("snapshots.parts", parts, MAX_PART_BYTES, kafka.partitions),
         spec("summaries", hours, _BATCH_BYTES),
         spec("candidates", hours),
         spec("baselines", kept),

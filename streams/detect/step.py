@@ -6,7 +6,7 @@ other records changes the summaries' borders, never the alerts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import pyarrow as pa
@@ -37,6 +37,7 @@ from detectors.subjects import used
 from detectors.sweep import Sweep
 from detectors.unallocated import Plan, Unallocated
 from detectors.wangiri import Wangiri
+from streams.detect.snapshot import Memory, layout_of, pack, unpack
 from streams.wire.records import Candidate, ListEntry, Summary, SummaryRow
 
 KNOWN_TRUNKS = 65_536
@@ -115,6 +116,24 @@ class Detect:
         Raises ValueError that names the field, its value and what was expected.
         """
         self._lists.put(entry_id, entry)
+
+    def snapshot(self) -> list[bytes]:
+        """All that is remembered, as parts of a snapshot (``streams.detect.snapshot``)."""
+        return pack(self.state, Memory(self._alerts.kept(), self._trunks))
+
+    def restore(self, parts: Iterable[bytes]) -> None:
+        """Goes on from a snapshot; for one that has folded nothing yet.
+
+        Raises SnapshotError where a part is damaged or does not fit; this one is of no use then.
+        """
+        memory = unpack(parts, self.state)
+        self._trunks.update(memory.trunks)
+        self._alerts.restore(memory.alerts)
+
+    @property
+    def layout(self) -> str:
+        """Which snapshots fit."""
+        return layout_of(self.state)
 
     def subjects(self) -> dict[str, int]:
         """Subjects held, by table. Counts them: not for every record."""

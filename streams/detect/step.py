@@ -27,16 +27,13 @@ from detectors.neighbour import Neighbour
 from detectors.policy import Policy
 from detectors.registry import by_pattern, features_by_pattern
 from detectors.rotation import Rotation
-from detectors.shape import (
-    Call,
-    Detector,
-    Signal,
-)
+from detectors.shape import Detector, Signal
 from detectors.signals import Output
 from detectors.subjects import used
 from detectors.sweep import Sweep
 from detectors.unallocated import Plan, Unallocated
 from detectors.wangiri import Wangiri
+from streams.detect.rows import Rows
 from streams.detect.snapshot import Memory, layout_of, pack, unpack
 from streams.wire.records import Candidate, ListEntry, Summary, SummaryRow
 
@@ -46,6 +43,7 @@ KNOWN_TRUNKS = 65_536
 _NAMES = {
     pattern: [feature.name for feature in features] for pattern, features in features_by_pattern().items()
 }
+_MEASURED = [feature.name for feature in FEATURES]
 
 
 class Detected(NamedTuple):
@@ -97,15 +95,17 @@ class Detect:
         if batch.num_rows == 0:
             return Detected([], None)
         self._learn_trunks(batch, columns)
+        plan_version = (batch.schema.metadata or {}).get(b"plan_version", b"").decode() or self._plan.version
         evicted = self._evicted()
         output = new_output(batch.num_rows)
         alerts: list[Alert] = []
         candidates: list[Candidate] = []
+        rows = Rows(batch)
         row = 0
         while row < batch.num_rows:
             row = fold(columns, row, self.state, self._parameters, self._lists.tables, output)
-            alerts += self._alerts_of(batch, output)
-            candidates += self._candidates_of(batch, output, offset)
+            alerts += self._alerts_of(rows, output, plan_version)
+            candidates += self._candidates_of(rows, output, offset)
             output.used[:] = 0
         summary = self._summary(batch, columns, output, offset, self._evicted() - evicted)
         return Detected(alerts, summary, candidates)
@@ -155,9 +155,7 @@ class Detect:
         state = self.state
         return sum(int(table.evicted[0]) for table in (state.callers, state.blocks, state.callees))
 
-    def _alerts_of(self, batch: pa.RecordBatch, output: Output) -> list[Alert]:
-        metadata = batch.schema.metadata or {}
-        plan_version = metadata.get(b"plan_version", b"").decode() or self._plan.version
+    def _alerts_of(self, rows: Rows, output: Output, plan_version: str) -> list[Alert]:
         alerts = []
         for told in output.signals[: output.used[0]].tolist():
             row, key, trunk, time, calls, pattern, level, contacts, opened, features = told
@@ -175,18 +173,18 @@ class Detect:
                 features=dict(zip(_NAMES[pattern], features.tolist(), strict=False)),
                 contacts=output.contacts[contacts] if contacts >= 0 else None,
             )
-            alert = self._alerts.take(signal, _call(batch, row), plan_version)
+            alert = self._alerts.take(signal, rows[row], plan_version)
             if alert is not None:
                 alerts.append(alert)
         return alerts
 
-    def _candidates_of(self, batch: pa.RecordBatch, output: Output, offset: int) -> list[Candidate]:
+    def _candidates_of(self, rows: Rows, output: Output, offset: int) -> list[Candidate]:
         found = []
         for row, key, time, is_block, *features in output.candidates[: output.used[2]].tolist():
-            call = _call(batch, row)
+            call = rows[row]
             subject_type: Literal["number", "block"] = "block" if is_block else "number"
             subject = f"+{key}*" if is_block else call.caller_spelled
-            named = {feature.name: round(value, 4) for feature, value in zip(FEATURES, features, strict=True)}
+            named = {name: round(value, 4) for name, value in zip(_MEASURED, features, strict=True)}
             counts = [named["attempts"], named["ends"]]
             found.append(
                 Candidate(
@@ -261,13 +259,3 @@ def config_hash(settings: Settings) -> str:
     return content_id(
         [section.model_dump(mode="json") for section in (settings.detectors, settings.evidence)]
     )[:16]
-
-
-_CALL = (
-    "call_id", "caller", "callee", "caller_text", "callee_text", "trunk", "from_network", "to_network",
-    "caller_status", "callee_tail", "caller_kind", "caller_operator", "gateway", "roaming", "redirecting",
-)  # fmt: skip
-
-
-def _call(batch: pa.RecordBatch, row: int) -> Call:
-    return Call(*(batch.column(name)[row].as_py() for name in _CALL))

@@ -97,9 +97,10 @@ class _Partition:
         out: list[Outgoing] = []
         for record in records:
             batch = decode_frame(record.value)
-            detected = self._detect(batch, record.offset)
             if not live:
+                self._detect.rebuild(batch)
                 continue
+            detected = self._detect(batch, record.offset)
             out += [
                 Outgoing(self._alerts, alert.alert_id.encode(), encode(alert)) for alert in detected.alerts
             ]

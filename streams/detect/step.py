@@ -6,7 +6,8 @@ other records changes the summaries' borders, never the alerts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import pyarrow as pa
@@ -94,21 +95,37 @@ class Detect:
         columns = columns_of(batch)
         if batch.num_rows == 0:
             return Detected([], None)
-        self._learn_trunks(batch, columns)
-        plan_version = (batch.schema.metadata or {}).get(b"plan_version", b"").decode() or self._plan.version
         evicted = self._evicted()
         output = new_output(batch.num_rows)
+        rows = Rows(batch)
         alerts: list[Alert] = []
         candidates: list[Candidate] = []
-        rows = Rows(batch)
+        for found in self._fold(batch, columns, rows, output):
+            alerts += found
+            candidates += self._candidates_of(rows, output, offset)
+        summary = self._summary(batch, columns, output, offset, self._evicted() - evicted)
+        return Detected(alerts, summary, candidates)
+
+    def rebuild(self, batch: pa.RecordBatch) -> None:
+        """Folds in a record that was told of before: the same state, and nothing comes of it.
+
+        Raises ValueError where ``batch`` is not in FRAME_SCHEMA.
+        """
+        columns = columns_of(batch)
+        if batch.num_rows:
+            deque(self._fold(batch, columns, Rows(batch), new_output(batch.num_rows)), maxlen=0)
+
+    def _fold(
+        self, batch: pa.RecordBatch, columns: Columns, rows: Rows, output: Output
+    ) -> Iterator[list[Alert]]:
+        """The alerts of all rows, as often as ``output`` is to be emptied; what else is in it goes then."""
+        self._learn_trunks(batch, columns)
+        plan_version = (batch.schema.metadata or {}).get(b"plan_version", b"").decode() or self._plan.version
         row = 0
         while row < batch.num_rows:
             row = fold(columns, row, self.state, self._parameters, self._lists.tables, output)
-            alerts += self._alerts_of(rows, output, plan_version)
-            candidates += self._candidates_of(rows, output, offset)
+            yield self._alerts_of(rows, output, plan_version)
             output.used[:] = 0
-        summary = self._summary(batch, columns, output, offset, self._evicted() - evicted)
-        return Detected(alerts, summary, candidates)
 
     def listed(self, entry_id: str, entry: ListEntry | None) -> None:
         """An entry of `lists` came, changed or (None) went; it counts from the next record on.

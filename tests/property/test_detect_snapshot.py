@@ -74,6 +74,19 @@ def test_a_run_that_goes_on_from_its_snapshots_is_one_that_never_stopped(
     assert (found, state_bytes(step.state), _remembered(step)) == undisturbed(seed, tiny)
 
 
+@given(st.integers(0, 2), st.integers(0, RECORDS), st.booleans())
+@settings(max_examples=10, deadline=None)
+def test_a_run_that_goes_on_from_the_log_alone_is_one_that_never_stopped(
+    seed: int, stop: int, tiny: bool
+) -> None:
+    step = detect_with(TINY if tiny else SMALL)
+    for offset in range(stop):
+        step.rebuild(records(seed)[offset])
+    found = fed(step, seed, stop)
+    whole, state, remembered = undisturbed(seed, tiny)
+    assert (found, state_bytes(step.state), _remembered(step)) == (whole[stop:], state, remembered)
+
+
 def test_traffic_leaves_alerts_open_for_the_snapshot_to_keep() -> None:
     found, _, (kept, trunks) = undisturbed(0, False)
     assert sum(len(each.alerts) for each in found) > 10

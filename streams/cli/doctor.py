@@ -170,7 +170,7 @@ def _store(settings: Settings) -> Iterator[Finding]:
 
 
 def _schema(store: Store) -> Iterator[Finding]:
-    from streams.store.schema import check_schema
+    from streams.store.upgrade import check_schema
 
     problems = check_schema(store)
     for problem in problems:

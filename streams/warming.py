@@ -9,7 +9,10 @@ from detectors import lists
 from detectors.plan import NumberingPlan
 from streams.wire.records import SourceRecord
 
-_CALL = b'{"id": "warm", "type": "attempt", "time": 1767225600000, "caller": "+8613800138000", "callee": "+8613900139000"}'
+_CALL = (
+    b'{"id": "warm", "type": "attempt", "time": 1767225600000,'
+    b' "caller": "+8613800138000", "callee": "+8613900139000"}'
+)
 
 
 def warm(settings: Settings, plan: NumberingPlan, roles: Sequence[str] = ("ingest", "detect")) -> None:

@@ -2,9 +2,9 @@
 
     python -m bench.cold_start [--starts N]
 
-A worker is `ringfence run` on a real Kafka whose topics are made and empty, with a cache of its own of kernels
-and of Python's compiled files, as an installation leaves both. Ready is when `/readyz` says so. CPU time is the
-worker's own, all threads, until then: seconds on the clock depend on what else the machine does.
+A worker is `ringfence run` on a real Kafka whose topics are made and empty, with a cache of its own of
+kernels and of Python's compiled files, as an installation leaves both. Ready is when `/readyz` says so. CPU
+time is the worker's own, all threads, until then: seconds on the clock depend on what else the machine does.
 """
 
 from __future__ import annotations

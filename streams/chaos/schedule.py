@@ -1,0 +1,120 @@
+"""What strikes when. Pure: the same seed gives the same storm."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from random import Random
+from typing import Literal, NamedTuple, get_args
+
+Kind = Literal[
+    "kill", "term", "freeze", "join", "broker_kill", "broker_stop", "store_kill", "store_full", "repeat"
+]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+ON_A_WORKER: tuple[Kind, ...] = ("kill", "term", "freeze")
+ON_THE_BROKER: tuple[Kind, ...] = ("broker_kill", "broker_stop")
+ON_THE_STORE: tuple[Kind, ...] = ("store_kill", "store_full")
+
+MEANING: dict[Kind, str] = {
+    "kill": "kill -9 of a worker, started again after a while",
+    "term": "SIGTERM to a worker, started again after a while",
+    "freeze": "SIGSTOP of a worker for longer than its session, then SIGCONT",
+    "join": "one more worker joins, and leaves again",
+    "broker_kill": "kill -9 of the broker, started again after a while",
+    "broker_stop": "orderly end of the broker, started again after a while",
+    "store_kill": "kill -9 of ClickHouse, started again after a while",
+    "store_full": "ClickHouse refuses every insert for a while",
+    "repeat": "hundreds of events sent a second time, in another order",
+}
+
+FEWEST_LEFT = 1
+"""Workers that are never struck at the same time as the others: somebody has to take over."""
+CALM_S = 3.0
+"""Between blows at the most, save where everything that may be struck is down."""
+PILE = 0.3
+"""Share of blows that come at once upon the one before: a rebalance on top of a rebalance."""
+
+
+class Blow(NamedTuple):
+    at: float
+    """Seconds after the storm began."""
+    kind: Kind
+    target: int
+    """Which worker; 0 where there is one such thing."""
+    lasts: float
+    """Seconds until what was struck is set right again."""
+
+    def __str__(self) -> str:
+        whom = f" worker {self.target}" if self.kind in ON_A_WORKER else ""
+        return f"{self.at:6.1f} s  {self.kind}{whom}" + (f" for {self.lasts:.1f} s" if self.lasts else "")
+
+
+def schedule(
+    seed: int, seconds: float, workers: int, session_s: float, kinds: Collection[Kind] = KINDS
+) -> list[Blow]:
+    """The blows of ``seconds``, in order of time; all is set right before they are over.
+
+    Every kind comes before any comes again. A worker that is down is not struck, and at least
+    FEWEST_LEFT workers are up at any time. ``session_s`` is the session time-out of the workers.
+    Raises ValueError where there are fewer than two workers or no kinds.
+    """
+    if workers <= FEWEST_LEFT:
+        raise ValueError(f"workers {workers}: expected at least {FEWEST_LEFT + 1}")
+    if not kinds:
+        raise ValueError("kinds is empty: expected at least one of " + ", ".join(KINDS))
+    random = Random(seed)
+    deck = _deck(random, [kind for kind in KINDS if kind in kinds])
+    down: dict[str, float] = {}
+    blows: list[Blow] = []
+    at = random.uniform(0.5, CALM_S)
+    for kind in deck:
+        lasts = _lasts(random, kind, session_s)
+        place = _place(random, kind, workers, down, at)
+        if place is None:
+            at = min(until for until in down.values() if until > at)
+            place = _place(random, kind, workers, down, at)
+            if place is None:
+                continue
+        if at + lasts > seconds:
+            if at > seconds - 1:
+                break
+            at += 0.5
+            continue
+        target, name = place
+        down[name] = at + lasts
+        blows.append(Blow(round(at, 2), kind, target, round(lasts, 2)))
+        at += 0.2 if random.random() < PILE else random.uniform(0.5, CALM_S)
+    return blows
+
+
+def _deck(random: Random, kinds: list[Kind]) -> Iterator[Kind]:
+    while True:
+        yield from random.sample(kinds, len(kinds))
+
+
+def _lasts(random: Random, kind: Kind, session_s: float) -> float:
+    match kind:
+        case "repeat":
+            return 0.0
+        case "freeze":
+            return session_s + random.uniform(1.0, 6.0)
+        case "join":
+            return random.uniform(4.0, 15.0)
+        case "store_kill" | "store_full":
+            return random.uniform(2.0, 12.0)
+        case "broker_kill" | "broker_stop":
+            return random.uniform(0.5, 5.0)
+    return random.uniform(0.0, 8.0)
+
+
+def _place(
+    random: Random, kind: Kind, workers: int, down: dict[str, float], at: float
+) -> tuple[int, str] | None:
+    """What ``kind`` strikes at ``at``, and its name; None where nothing of the sort is up."""
+    if kind in ON_A_WORKER:
+        up = [i for i in range(workers) if down.get(f"worker {i}", 0.0) <= at]
+        if len(up) <= FEWEST_LEFT:
+            return None
+        target = random.choice(up)
+        return target, f"worker {target}"
+    name = {"join": "guest", "repeat": "input"}.get(kind, "broker" if kind in ON_THE_BROKER else "store")
+    return (0, name) if down.get(name, 0.0) <= at else None

@@ -29,7 +29,7 @@ from streams.ingest.runner import IngestRole
 from streams.metrics import Metrics
 from streams.profile.runner import ProfileRole
 from streams.respond.runner import RespondRole
-from streams.runner import Role, Runner
+from streams.runner import STOP_TIMEOUT_S, Role, Runner
 from streams.store.opening import open_store
 from streams.store.ports import Store
 from streams.store.runner import StoreRole, add_agents
@@ -99,7 +99,7 @@ class RingfenceService(Service):  # type: ignore[misc]
 
     async def on_shutdown(self) -> None:
         if self._producer is not None:
-            await self._producer.stop()
+            await _stopped(self._producer)
         if self.writer is not None and self.store is not None:
             await asyncio.to_thread(self.writer.close)
             self.store.close()
@@ -126,6 +126,15 @@ class RingfenceService(Service):  # type: ignore[misc]
     @Service.timer(REPORT_EVERY_S)  # type: ignore[untyped-decorator]
     async def _report(self) -> None:
         self._log.info("last minute", **self.metrics.minute())
+
+
+async def _stopped(producer: AIOKafkaProducer) -> None:
+    """Stops ``producer``. An idempotent one waits for ever for a broker that is gone; what it still holds
+    was not committed."""
+    try:
+        await asyncio.wait_for(producer.stop(), STOP_TIMEOUT_S)
+    except TimeoutError:
+        structlog.get_logger("ringfence").warning("Kafka has not taken all that was sent; it is sent again")
 
 
 def build_app(settings: Settings, roles: Iterable[str]) -> faust.App:

@@ -8,6 +8,7 @@ polls in a thread, sends what comes out, and commits in the order of `streams.ch
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -34,7 +35,7 @@ MAX_FETCH_BYTES = 4 << 20
 """Of one partition in one fetch: bounds memory to partitions x this, and to one record where it is longer."""
 
 STOP_TIMEOUT_S = 10.0
-"""For the last flush and commit of a stopping worker; longer, and an orchestrator kills it meanwhile."""
+"""For each last thing a stopping worker waits for; longer, and an orchestrator kills it meanwhile."""
 
 REVOKE_TIMEOUT_S = 20.0
 """For the same when partitions are handed over; longer, and the whole group waits for one worker."""
@@ -135,15 +136,22 @@ class Runner(Service):  # type: ignore[misc]
             partition_assignment_strategy=(RangePartitionAssignor,),
             **reading(self.settings),
         )
-        self.checkpoint = Checkpoint(self.consumer, self.producer, self.role.flush)
+        session_s = self.settings.kafka.session_timeout_ms / 1000
+        self.checkpoint = Checkpoint(self.consumer, self.producer, self.role.flush, session_s)
         await self.consumer.start()
         self.consumer.subscribe(list(self.role.topics), listener=_Rebalance(self))
 
     async def on_stop(self) -> None:
-        async with self._turn:
+        """Takes at most STOP_TIMEOUT_S for each thing it waits for, whatever does not answer."""
+        try:
+            await asyncio.wait_for(self._turn.acquire(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            self._log.warning("no commit before stopping: what it waits for does not answer")
+        else:
             await self._commit_before("stopping", STOP_TIMEOUT_S)
-            await self.role.close()
-            await self.consumer.stop()
+        for close in (self.role.close, self.consumer.stop):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(close(), STOP_TIMEOUT_S)
 
     async def _commit_before(self, what: str, seconds: float) -> None:
         try:

@@ -26,9 +26,18 @@ MEANING: dict[Kind, str] = {
     "repeat": "hundreds of events sent a second time, in another order",
 }
 
+PLACES: dict[Kind, str] = {
+    "join": "guest",
+    "broker_kill": "broker",
+    "broker_stop": "broker",
+    "store_kill": "store",
+    "store_full": "store",
+    "repeat": "input",
+}
+
 FEWEST_LEFT = 1
 """Workers that are never struck at the same time as the others: somebody has to take over."""
-CALM_S = 3.0
+CALM_S = 5.0
 """Between blows at the most, save where everything that may be struck is down."""
 PILE = 0.3
 """Share of blows that come at once upon the one before: a rebalance on top of a rebalance."""
@@ -43,8 +52,13 @@ class Blow(NamedTuple):
     lasts: float
     """Seconds until what was struck is set right again."""
 
+    @property
+    def place(self) -> str:
+        """The name of what is struck."""
+        return f"worker {self.target}" if self.kind in ON_A_WORKER else PLACES[self.kind]
+
     def __str__(self) -> str:
-        whom = f" worker {self.target}" if self.kind in ON_A_WORKER else ""
+        whom = f" {self.place}" if self.kind in ON_A_WORKER else ""
         return f"{self.at:6.1f} s  {self.kind}{whom}" + (f" for {self.lasts:.1f} s" if self.lasts else "")
 
 
@@ -68,20 +82,18 @@ def schedule(
     at = random.uniform(0.5, CALM_S)
     for kind in deck:
         lasts = _lasts(random, kind, session_s)
-        place = _place(random, kind, workers, down, at)
-        if place is None:
+        target = _target(random, kind, workers, down, at)
+        if target is None:
             at = min(until for until in down.values() if until > at)
-            place = _place(random, kind, workers, down, at)
-            if place is None:
-                continue
-        if at + lasts > seconds:
-            if at > seconds - 1:
-                break
+            target = _target(random, kind, workers, down, at)
+        if at > seconds - 1:
+            break
+        if target is None or at + lasts > seconds:
             at += 0.5
             continue
-        target, name = place
-        down[name] = at + lasts
-        blows.append(Blow(round(at, 2), kind, target, round(lasts, 2)))
+        blow = Blow(round(at, 2), kind, target, round(lasts, 2))
+        down[blow.place] = at + lasts
+        blows.append(blow)
         at += 0.2 if random.random() < PILE else random.uniform(0.5, CALM_S)
     return blows
 
@@ -106,15 +118,9 @@ def _lasts(random: Random, kind: Kind, session_s: float) -> float:
     return random.uniform(0.0, 8.0)
 
 
-def _place(
-    random: Random, kind: Kind, workers: int, down: dict[str, float], at: float
-) -> tuple[int, str] | None:
-    """What ``kind`` strikes at ``at``, and its name; None where nothing of the sort is up."""
-    if kind in ON_A_WORKER:
-        up = [i for i in range(workers) if down.get(f"worker {i}", 0.0) <= at]
-        if len(up) <= FEWEST_LEFT:
-            return None
-        target = random.choice(up)
-        return target, f"worker {target}"
-    name = {"join": "guest", "repeat": "input"}.get(kind, "broker" if kind in ON_THE_BROKER else "store")
-    return (0, name) if down.get(name, 0.0) <= at else None
+def _target(random: Random, kind: Kind, workers: int, down: dict[str, float], at: float) -> int | None:
+    """Which one ``kind`` strikes at ``at``; None where nothing of the sort may be struck."""
+    if kind not in ON_A_WORKER:
+        return 0 if down.get(PLACES[kind], 0.0) <= at else None
+    up = [i for i in range(workers) if down.get(f"worker {i}", 0.0) <= at]
+    return random.choice(up) if len(up) > FEWEST_LEFT else None

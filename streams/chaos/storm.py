@@ -5,8 +5,10 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from itertools import count, takewhile
 from pathlib import Path
 
@@ -69,11 +71,36 @@ class Report:
     """Workers that ended by themselves and were started again."""
     drained_s: float
     """Seconds from the last call until everything was worked off."""
-    figures: dict[str, int] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
         return self.verdict.holds
+
+
+class Hands:
+    """One thread for each thing that is struck: what is done to it is done in order, and nothing else waits.
+
+    Leaving the ``with`` block waits for all of it and raises what went wrong.
+    """
+
+    def __init__(self) -> None:
+        self._threads: dict[str, ThreadPoolExecutor] = {}
+        self._deeds: list[Future[None]] = []
+
+    def __enter__(self) -> Hands:
+        return self
+
+    def do(self, place: str, deed: Callable[[], None]) -> None:
+        if place not in self._threads:
+            self._threads[place] = ThreadPoolExecutor(1, place)
+        self._deeds = [each for each in self._deeds if not each.done() or each.exception()]
+        self._deeds.append(self._threads[place].submit(deed))
+
+    def __exit__(self, *_: object) -> None:
+        for thread in self._threads.values():
+            thread.shutdown()
+        for deed in self._deeds:
+            deed.result()
 
 
 class Storm:
@@ -183,22 +210,23 @@ class Storm:
         heapq.heapify(due)
         started = time.monotonic()
         looked = 0.0
-        while due:
-            at, _, blow, begins = due[0]
-            now = time.monotonic() - started
-            if now - looked >= LOOK_EVERY_S:
-                looked = now
-                self._watch()
-            if now < at:
-                time.sleep(min(TICK_S, at - now))
-                continue
-            heapq.heappop(due)
-            if begins:
-                self._told(str(blow))
-                self._begin(blow, feed)
-                heapq.heappush(due, (max(at, now) + blow.lasts, next(order), blow, False))
-            else:
-                self._end(blow)
+        with Hands() as hands:
+            while due:
+                at, _, blow, begins = due[0]
+                now = time.monotonic() - started
+                if now - looked >= LOOK_EVERY_S:
+                    looked = now
+                    self._watch(hands)
+                if now < at:
+                    time.sleep(min(TICK_S, at - now))
+                    continue
+                heapq.heappop(due)
+                if begins:
+                    self._told(str(blow))
+                    hands.do(blow.place, partial(self._begin, blow, feed))
+                    heapq.heappush(due, (now + blow.lasts, next(order), blow, False))
+                else:
+                    hands.do(blow.place, partial(self._end, blow))
 
     def _begin(self, blow: Blow, feed: Feed) -> None:
         worker = self._workers[blow.target]
@@ -238,10 +266,13 @@ class Storm:
             case "store_full":
                 _refusing(self._refusing).take()
 
-    def _watch(self) -> None:
+    def _watch(self, hands: Hands) -> None:
         for worker in self._all():
-            if worker.watch():
-                self._told(f"{worker.name} has ended by itself and is started again")
+            hands.do(worker.name, partial(self._look_after, worker))
+
+    def _look_after(self, worker: Worker) -> None:
+        if worker.watch():
+            self._told(f"{worker.name} has ended by itself and is started again")
 
     # --- rest
 
@@ -250,7 +281,8 @@ class Storm:
         self._until("the store has what is on the topics", lambda: self._is_stored(store))
 
     def _committed(self) -> bool:
-        self._watch()
+        for worker in self._all():
+            self._look_after(worker)
         settings = self._settings
         prefix = settings.kafka.topic_prefix
         return not any(

@@ -29,6 +29,8 @@ from streams.wire.records import BlockRule, Rejection, Summary, decode, encode
 
 SHOWN = 5
 """Differences of one check that are spelt out."""
+CLOCK_MS = 300_000
+"""How far the service's clock may be ahead of the newest call when all is read: the time that took."""
 LEARNING = ("behaviour", "reputation", "profile")
 """Detectors whose state folds what several partitions told, in the order in which they told it."""
 
@@ -103,7 +105,8 @@ def judge(settings: Settings, store: Store, lanes: int) -> Verdict:
             detected.candidates,
         ),
         same("rule ids with their matches", rules, ruled(logs.alerts, settings, plan)),
-        Check("versions of a rule only go up", len(logs.rules), _backwards(logs.rules)),
+        Check("the last record of a rule is its newest", len(rules), _not_newest(logs.rules)),
+        Check("no rule ends before its time", len(rules), _gone_too_soon(logs.rules, logs.frames)),
         *_store(store, logs, detected, sent),
     ]
     if lanes == 1:
@@ -229,22 +232,38 @@ def _rules(records: Iterable[Any]) -> dict[str, bytes]:
     }
 
 
-def _backwards(records: Iterable[Any]) -> list[str]:
-    """Rules whose later record is not newer: somebody wrote who no longer held the partition."""
+def _not_newest(records: Iterable[Any]) -> list[str]:
+    """Rules whose last record is not their newest: a worker wrote that no longer held the partition."""
     newest: dict[str, BlockRule] = {}
-    found = []
+    last: dict[str, BlockRule] = {}
     for record in records:
         if record.value is None:
             continue
         rule = decode(record.value, BlockRule)
-        before = newest.get(rule.rule_id)
-        if before is not None and rule.sequence <= before.sequence and rule != before:
-            found.append(
-                f"rule {rule.rule_id}: sequence {rule.sequence} (version {rule.version}) at offset"
-                f" {record.offset} comes after {before.sequence} (version {before.version})"
-            )
-        newest[rule.rule_id] = rule
-    return found
+        last[rule.rule_id] = rule
+        newest[rule.rule_id] = max(rule, newest.get(rule.rule_id, rule), key=lambda each: each.sequence)
+    return [
+        f"rule {rule_id} ends with sequence {rule.sequence}, expected {newest[rule_id].sequence}"
+        for rule_id, rule in last.items()
+        if rule.sequence != newest[rule_id].sequence
+    ]
+
+
+def _gone_too_soon(records: Iterable[Any], frames: Iterable[Any]) -> list[str]:
+    """Rules that ended although their time is not up."""
+    now = max((max(decode_frame(each.value).column("time").to_pylist()) for each in frames), default=0)
+    known: dict[str, BlockRule] = {}
+    ended: dict[str, bool] = {}
+    for record in records:
+        rule_id = record.key.decode()
+        ended[rule_id] = record.value is None
+        if record.value is not None:
+            known[rule_id] = decode(record.value, BlockRule)
+    return [
+        f"rule {rule_id} has ended, and should live until {known[rule_id].expires_at}"
+        for rule_id, over in ended.items()
+        if over and known[rule_id].expires_at > now + CLOCK_MS
+    ]
 
 
 def _repeated(logs: Logs, sent: Mapping[Any, bytes]) -> dict[str, int]:

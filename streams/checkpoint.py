@@ -14,9 +14,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams.lease import Lease
+from streams.outbox import Outbox
 from streams.wire.outgoing import Outgoing
 
 COMMIT_EVERY_S = 1.0
@@ -39,7 +40,7 @@ class Checkpoint:
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
-        producer: AIOKafkaProducer,
+        producer: Outbox,
         flush_sink: Callable[[], Awaitable[None]] | None = None,
         session_s: float = SESSION_S,
     ) -> None:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, KafkaError
 from mode import Service
@@ -23,6 +23,7 @@ from config.settings import Settings
 from streams.checkpoint import COMMIT_EVERY_S, Checkpoint
 from streams.health import Readiness
 from streams.metrics import Metrics
+from streams.outbox import Outbox
 from streams.wire.outgoing import Outgoing
 
 POLL_MS = 200
@@ -39,6 +40,9 @@ STOP_TIMEOUT_S = 10.0
 
 REVOKE_TIMEOUT_S = 20.0
 """For the same when partitions are handed over; longer, and the whole group waits for one worker."""
+
+STALL_S = 10.0
+"""A role that has waited so long for what it sends or stores to be taken is no longer ready."""
 
 RETRY_S = 2.0
 """After a failure the role waits this long, then starts over from the last commit."""
@@ -101,7 +105,7 @@ class Runner(Service):  # type: ignore[misc]
         self,
         role: Role,
         settings: Settings,
-        producer: AIOKafkaProducer,
+        producer: Outbox,
         readiness: Readiness,
         metrics: Metrics,
         **kwargs: Any,
@@ -118,6 +122,7 @@ class Runner(Service):  # type: ignore[misc]
         self._assigned = False
         self._rebuilt = -1
         self._turn = asyncio.Lock()
+        self._waits_since: float | None = None
         self._log = structlog.get_logger(role.name)
         readiness.set(role.name, False, "starting")
 
@@ -149,7 +154,7 @@ class Runner(Service):  # type: ignore[misc]
             self._log.warning("no commit before stopping: what it waits for does not answer")
         else:
             await self._commit_before("stopping", STOP_TIMEOUT_S)
-        for close in (self.role.close, self.consumer.stop):
+        for close in (self.role.close, self.producer.stop, self.consumer.stop):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(close(), STOP_TIMEOUT_S)
 
@@ -176,6 +181,8 @@ class Runner(Service):  # type: ignore[misc]
                 self.readiness.set(self.role.name, False, f"starting over: {error}")
                 self._log.error("starting over from the last commit", error=repr(error), exc_info=True)
                 failed = True
+                self._rebuilt = -1
+                await self.producer.renew()
                 await self.sleep(RETRY_S)
 
     async def _poll_until_failure(self) -> None:
@@ -196,9 +203,11 @@ class Runner(Service):  # type: ignore[misc]
                 await self.role.follow()
                 for partition in sorted(polled, key=self._order):
                     await self._process(partition, polled[partition])
-                await self.checkpoint.send(self.role.idle())
+                with self._waiting():
+                    await self.checkpoint.send(self.role.idle())
                 if time.monotonic() - committed_at >= COMMIT_EVERY_S:
-                    await self.checkpoint.commit()
+                    with self._waiting():
+                        await self.checkpoint.commit()
                     committed_at = time.monotonic()
                     self.metrics.committed(self.role.name)
                     self.metrics.lag(self.role.name, self._lag())
@@ -210,11 +219,34 @@ class Runner(Service):  # type: ignore[misc]
 
     async def _process(self, partition: TopicPartition, records: list[Any]) -> None:
         started = time.perf_counter()
-        out = await asyncio.to_thread(self._work[partition].process, records, True)
-        self.metrics.step_seconds(self.role.name, time.perf_counter() - started)
-        await self.checkpoint.send(out)
+        with self._waiting():
+            out = await asyncio.to_thread(self._work[partition].process, records, True)
+            self.metrics.step_seconds(self.role.name, time.perf_counter() - started)
+            await self.checkpoint.send(out)
         self._next[partition] = records[-1].offset + 1
         self.checkpoint.processed(partition, records[-1].offset + 1)
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """What may take long where something downstream is slow or gone: `_watch_stall` looks at it."""
+        self._waits_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._waits_since = None
+
+    @Service.timer(1.0)  # type: ignore[untyped-decorator]
+    async def _watch_stall(self) -> None:
+        if self._rebuilt != self._generation:
+            return  # it is not ready for another reason, which says so itself
+        seconds = 0.0 if self._waits_since is None else time.monotonic() - self._waits_since
+        self.metrics.waited(self.role.name, seconds)
+        if seconds >= STALL_S:
+            self.readiness.set(
+                self.role.name, False, f"{seconds:.0f} s in one poll: what it feeds is slow or gone"
+            )
+        else:
+            self.readiness.set(self.role.name, True, f"{len(self._work)} partitions")
 
     def _lag(self) -> dict[str, int]:
         lag = dict.fromkeys(self.role.topics, 0)

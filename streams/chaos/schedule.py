@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from random import Random
 from typing import Literal, NamedTuple, get_args
 
@@ -34,6 +34,9 @@ PLACES: dict[Kind, str] = {
     "store_full": "store",
     "repeat": "input",
 }
+
+REST_S = {"broker": 25.0, "store": 10.0}
+"""What a server has to itself after it was set right, so that something is also worked off between."""
 
 FEWEST_LEFT = 1
 """Workers that are never struck at the same time as the others: somebody has to take over."""
@@ -67,40 +70,51 @@ def schedule(
 ) -> list[Blow]:
     """The blows of ``seconds``, in order of time; all is set right before they are over.
 
-    Every kind comes before any comes again. A worker that is down is not struck, and at least
-    FEWEST_LEFT workers are up at any time. ``session_s`` is the session time-out of the workers.
-    Raises ValueError where there are fewer than two workers or no kinds.
+    Every kind comes soon; later those that strike workers come twice as often. A worker that is down is
+    not struck, and at least FEWEST_LEFT workers are up at any time. ``session_s`` is the session time-out
+    of the workers. Raises ValueError where there are fewer than two workers or no kinds.
     """
     if workers <= FEWEST_LEFT:
         raise ValueError(f"workers {workers}: expected at least {FEWEST_LEFT + 1}")
     if not kinds:
         raise ValueError("kinds is empty: expected at least one of " + ", ".join(KINDS))
     random = Random(seed)
-    deck = _deck(random, [kind for kind in KINDS if kind in kinds])
+    ordered = [kind for kind in KINDS if kind in kinds]
+    cards = ordered + [kind for kind in ordered if kind in ON_A_WORKER]
+    hand = random.sample(ordered, len(ordered))
     down: dict[str, float] = {}
     blows: list[Blow] = []
     at = random.uniform(0.5, CALM_S)
-    for kind in deck:
-        lasts = _lasts(random, kind, session_s)
-        target = _target(random, kind, workers, down, at)
-        if target is None:
-            at = min(until for until in down.values() if until > at)
-            target = _target(random, kind, workers, down, at)
-        if at > seconds - 1:
-            break
-        if target is None or at + lasts > seconds:
-            at += 0.5
+    while at < seconds - 1:
+        blow = _next(random, hand, workers, session_s, down, at, seconds)
+        if blow is None:
+            if len(hand) <= len(cards):
+                hand += random.sample(cards, len(cards))
+            at += 0.2
             continue
-        blow = Blow(round(at, 2), kind, target, round(lasts, 2))
-        down[blow.place] = at + lasts
+        hand.remove(blow.kind)
+        down[blow.place] = blow.at + blow.lasts + REST_S.get(blow.place, 0.0)
         blows.append(blow)
         at += 0.2 if random.random() < PILE else random.uniform(0.5, CALM_S)
     return blows
 
 
-def _deck(random: Random, kinds: list[Kind]) -> Iterator[Kind]:
-    while True:
-        yield from random.sample(kinds, len(kinds))
+def _next(
+    random: Random,
+    hand: list[Kind],
+    workers: int,
+    session_s: float,
+    down: dict[str, float],
+    at: float,
+    end: float,
+) -> Blow | None:
+    """The first in ``hand`` that can strike at ``at`` and is set right before ``end``."""
+    for kind in hand:
+        target = _target(random, kind, workers, down, at)
+        lasts = round(_lasts(random, kind, session_s), 2)
+        if target is not None and at + lasts <= end:
+            return Blow(round(at, 2), kind, target, lasts)
+    return None
 
 
 def _lasts(random: Random, kind: Kind, session_s: float) -> float:

@@ -85,7 +85,7 @@ class Hands:
 
     def __init__(self) -> None:
         self._threads: dict[str, ThreadPoolExecutor] = {}
-        self._deeds: list[Future[None]] = []
+        self._deeds: list[tuple[str, Future[None]]] = []
 
     def __enter__(self) -> Hands:
         return self
@@ -93,14 +93,18 @@ class Hands:
     def do(self, place: str, deed: Callable[[], None]) -> None:
         if place not in self._threads:
             self._threads[place] = ThreadPoolExecutor(1, place)
-        self._deeds = [each for each in self._deeds if not each.done() or each.exception()]
-        self._deeds.append(self._threads[place].submit(deed))
+        self._deeds = [each for each in self._deeds if not each[1].done() or each[1].exception()]
+        self._deeds.append((place, self._threads[place].submit(deed)))
+
+    def busy(self, place: str) -> bool:
+        """Whether what was to be done there is not yet done."""
+        return any(where == place and not deed.done() for where, deed in self._deeds)
 
     def __exit__(self, *_: object) -> None:
         for thread in self._threads.values():
             thread.shutdown()
         for deed in self._deeds:
-            deed.result()
+            deed[1].result()
 
 
 class Storm:
@@ -148,7 +152,7 @@ class Storm:
             feed = self._feed()
             stack.callback(feed.close)
             feed.start()
-            self._strike(blows, feed)
+            struck = self._strike(blows, feed)
             feed.finish(120 + CALM_AFTER_S)
             ended = time.monotonic()
             self._told(f"{feed.sent} events are sent; waiting until all is worked off")
@@ -159,7 +163,7 @@ class Storm:
                 worker.end()
         verdict.checks.append(self._ends())
         unasked = sum(worker.unasked for worker in self._all())
-        return Report(plan, verdict, blows, feed.sent, unasked, drained)
+        return Report(plan, verdict, struck, feed.sent, unasked, drained)
 
     def _all(self) -> Iterable[Worker]:
         return (*self._workers, self._guest)
@@ -203,8 +207,12 @@ class Storm:
 
     # --- blows
 
-    def _strike(self, blows: list[Blow], feed: Feed) -> None:
-        """Each blow in its time, and its end in its time; workers that end by themselves are started."""
+    def _strike(self, blows: list[Blow], feed: Feed) -> list[Blow]:
+        """Each blow in its time, and its end in its time; workers that end by themselves are started.
+
+        Gives the blows that were struck: what is not yet up again, on a slow machine, is left alone.
+        """
+        struck: list[Blow] = []
         order = count()
         due = [(blow.at, next(order), blow, True) for blow in blows]
         heapq.heapify(due)
@@ -221,12 +229,16 @@ class Storm:
                     time.sleep(min(TICK_S, at - now))
                     continue
                 heapq.heappop(due)
-                if begins:
+                if begins and hands.busy(blow.place):
+                    self._told(f"{blow}: left out, it is still being set right")
+                elif begins:
                     self._told(str(blow))
+                    struck.append(blow)
                     hands.do(blow.place, partial(self._begin, blow, feed))
                     heapq.heappush(due, (now + blow.lasts, next(order), blow, False))
                 else:
                     hands.do(blow.place, partial(self._end, blow))
+        return struck
 
     def _begin(self, blow: Blow, feed: Feed) -> None:
         worker = self._workers[blow.target]

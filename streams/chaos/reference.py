@@ -41,10 +41,13 @@ class Ingested:
     """What `ingest` makes of ``records``: where each end of each event belongs, and what is refused."""
 
     def __init__(self, records: Sequence[SourceRecord], settings: Settings, plan: NumberingPlan) -> None:
+        self.written = 0
+        """Rows, those of events that came twice among them."""
         self.rows: dict[CallEnd, int] = {}
         self.rejected: set[tuple[str, int, int, int]] = set()
         for step in Ingest(plan, settings).steps(records):
             for partition, batch in step.frames.items():
+                self.written += batch.num_rows
                 self.rows |= dict.fromkeys(call_ends(batch), partition)
             self.rejected |= {(r.topic, r.partition, r.offset, r.index) for r in step.rejected}
 

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import count, takewhile
 from pathlib import Path
+from typing import Any
 
 from config.loading import load_settings
 from streams.chaos.cluster import Refusing, Server, Worker
@@ -75,6 +76,18 @@ class Report:
     @property
     def holds(self) -> bool:
         return self.verdict.holds
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "holds": self.holds,
+            **asdict(self.plan),
+            "blows": [blow._asdict() for blow in self.blows],
+            "sent": self.sent,
+            "checks": [asdict(check) for check in self.verdict.checks],
+            "figures": self.verdict.figures,
+            "ended_by_themselves": self.unasked,
+            "drained_s": round(self.drained_s, 1),
+        }
 
 
 class Hands:

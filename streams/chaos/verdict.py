@@ -94,8 +94,9 @@ def judge(settings: Settings, store: Store, lanes: int) -> Verdict:
     expected_alerts = detected.alerts | profiled(logs.summaries, logs.candidates, settings)
     sent = {(a.alert_id, a.version): encode(a) for a in map(_alert, logs.alerts)}
     rules = _rules(logs.rules)
+    ingested = Ingested(records, settings, plan)
     checks = [
-        *_ingest(logs, Ingested(records, settings, plan)),
+        *_ingest(logs, ingested),
         same("counted calls", _counted(logs.summaries), detected.attempts),
         same("alerts with every version and word", sent, expected_alerts),
         Check("alerts that were sent twice are alike", len(logs.alerts), _unlike(logs.alerts)),
@@ -111,7 +112,7 @@ def judge(settings: Settings, store: Store, lanes: int) -> Verdict:
     ]
     if lanes == 1:
         checks += _end_to_end(Undisturbed(records, settings, plan), sent, detected)
-    return Verdict(checks, _repeated(logs, sent))
+    return Verdict(checks, _repeated(logs, ingested, sent))
 
 
 def same(name: str, actual: Any, expected: Any) -> Check:
@@ -266,17 +267,18 @@ def _gone_too_soon(records: Iterable[Any], frames: Iterable[Any]) -> list[str]:
     ]
 
 
-def _repeated(logs: Logs, sent: Mapping[Any, bytes]) -> dict[str, int]:
-    ends = sum(decode_frame(record.value).num_rows for record in logs.frames)
-    distinct = len({end for record in logs.frames for end in call_ends(decode_frame(record.value))})
+def _repeated(logs: Logs, ingested: Ingested, sent: Mapping[Any, bytes]) -> dict[str, int]:
     told = [decode(record.value, Summary) for record in logs.summaries]
+    rows = sum(decode_frame(record.value).num_rows for record in logs.frames)
     return {
         "messages on calls": len(logs.calls),
-        "rows of frames": ends,
-        "of them repeated": ends - distinct,
-        "summaries sent again": len(told) - len({(each.partition, each.offset) for each in told}),
+        "rows of frames": rows,
+        "of them from events that came twice": ingested.written - len(ingested.rows),
+        "of them written again after a failure": rows - ingested.written,
+        "summaries": len(told),
+        "of them sent again": len(told) - len({(each.partition, each.offset) for each in told}),
         "alert versions": len(sent),
-        "of them sent again": len(logs.alerts) - len(sent),
+        "alert versions sent again": len(logs.alerts) - len(sent),
     }
 
 

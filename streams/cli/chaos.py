@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -154,7 +154,7 @@ def _told() -> Callable[[str], None]:
 
 def _show(report: Report, directory: Path, json: bool) -> None:
     if json:
-        write_json(_as_json(report, directory))
+        write_json({**report.as_json(), "logs": str(directory)})
         return
     tell(str(report.verdict))
     tell(
@@ -162,23 +162,3 @@ def _show(report: Report, directory: Path, json: bool) -> None:
         f" call; logs in {directory}"
     )
     typer.echo("nothing was lost, doubled or changed" if report.holds else "something differs")
-
-
-def _as_json(report: Report, directory: Path) -> dict[str, Any]:
-    return {
-        "holds": report.holds,
-        "seed": report.plan.seed,
-        "minutes": report.plan.minutes,
-        "workers": report.plan.workers,
-        "lanes": report.plan.lanes,
-        "blows": [blow._asdict() for blow in report.blows],
-        "sent": report.sent,
-        "checks": [
-            {"name": each.name, "count": each.count, "differences": each.differences}
-            for each in report.verdict.checks
-        ],
-        "figures": report.verdict.figures,
-        "ended_by_themselves": report.unasked,
-        "drained_s": round(report.drained_s, 1),
-        "logs": str(directory),
-    }

@@ -279,7 +279,22 @@ def _repeated(logs: Logs, ingested: Ingested, sent: Mapping[Any, bytes]) -> dict
         "of them sent again": len(told) - len({(each.partition, each.offset) for each in told}),
         "alert versions": len(sent),
         "alert versions sent again": len(logs.alerts) - len(sent),
+        "ms from the call that gave an alert to its rule, at most": _latest_rule(logs),
     }
+
+
+def _latest_rule(logs: Logs) -> int:
+    """By the event clock, on which a rule's life is counted: the one moment that a storm may move."""
+    known = {(alert.alert_id, alert.version): alert.last_seen for alert in map(_alert, logs.alerts)}
+    first: dict[str, BlockRule] = {}
+    for record in logs.rules:
+        if record.value is not None:
+            first.setdefault(record.key.decode(), decode(record.value, BlockRule))
+    delays = []
+    for rule in first.values():
+        seen = [last for (alert_id, _), last in known.items() if alert_id in rule.alert_ids]
+        delays.append(rule.issued_at - max((t for t in seen if t <= rule.issued_at), default=rule.issued_at))
+    return max(delays, default=0)
 
 
 def _alert(record: Any) -> Alert:

@@ -56,9 +56,14 @@ _USERS = """<?xml version="1.0"?>
 </yandex>
 """
 
-_WRITABLE, _READ_ONLY = 0, 2
+WRITABLE, READ_ONLY = 0, 2
 """Of ClickHouse's setting `readonly`; 2 lets a client still change its settings."""
 _RELOAD_SECONDS = 30
+
+
+def users(readonly: int) -> str:
+    """The file of users, whom ``readonly`` lets insert (WRITABLE) or not (READ_ONLY)."""
+    return _USERS.format(readonly=readonly)
 
 
 def program() -> list[str]:
@@ -85,22 +90,22 @@ class ClickHouseServer(Server):
         (self.directory / "config.xml").write_text(
             _CONFIG.format(directory=self.directory.resolve(), tcp=tcp, http=http)
         )
-        self._write_users(_WRITABLE)
+        self._write_users(WRITABLE)
 
     def refuse(self) -> None:
         """Every insert fails from now on, as where the disk is full; what is there can be read."""
-        self._write_users(_READ_ONLY)
-        self._await_reload(_READ_ONLY)
+        self._write_users(READ_ONLY)
+        self._await_reload(READ_ONLY)
 
     def take(self) -> None:
         """The end of ``refuse``."""
-        self._write_users(_WRITABLE)
-        self._await_reload(_WRITABLE)
+        self._write_users(WRITABLE)
+        self._await_reload(WRITABLE)
 
     def _write_users(self, readonly: int) -> None:
         place = self.directory / "users.xml"
         written = place.with_suffix(".new")
-        written.write_text(_USERS.format(readonly=readonly))
+        written.write_text(users(readonly))
         written.replace(place)
 
     def _await_reload(self, readonly: int) -> None:

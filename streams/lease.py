@@ -13,6 +13,8 @@ from collections.abc import Callable
 
 from aiokafka import AIOKafkaConsumer
 
+from streams.offsets import committed_offset
+
 ANSWER_S = 30.0
 """For the broker to say whether we are still a member. Without an answer the role starts over."""
 
@@ -50,7 +52,7 @@ class Lease:
     async def _commit_again(self) -> None:
         """Commits what is committed: the broker takes that from a member of the present generation only."""
         for partition in sorted(self._consumer.assignment())[:1]:
-            committed = await self._consumer.committed(partition)
+            committed = await committed_offset(self._consumer, partition)
             if committed is None:
                 committed = (await self._consumer.beginning_offsets([partition]))[partition]
             await self._consumer.commit({partition: committed})

@@ -23,6 +23,7 @@ from config.settings import Settings
 from streams.checkpoint import COMMIT_EVERY_S, Checkpoint
 from streams.health import Readiness
 from streams.metrics import Metrics
+from streams.offsets import committed_offset
 from streams.outbox import Outbox
 from streams.wire.outgoing import Outgoing
 
@@ -134,7 +135,6 @@ class Runner(Service):  # type: ignore[misc]
         self.consumer = AIOKafkaConsumer(
             group_id=f"{self.settings.kafka.topic_prefix}ringfence-{self.role.name}",
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
             session_timeout_ms=self.settings.kafka.session_timeout_ms,
             heartbeat_interval_ms=max(500, self.settings.kafka.session_timeout_ms // 4),
             max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
@@ -285,14 +285,14 @@ class Runner(Service):  # type: ignore[misc]
     async def _go_back_to_commit(self, partitions: set[TopicPartition]) -> None:
         """A poll of an earlier generation was dropped, and the consumer has moved past it."""
         for partition in partitions:
-            committed = await self.consumer.committed(partition)
+            committed = await committed_offset(self.consumer, partition)
             if committed is None:
                 await self.consumer.seek_to_beginning(partition)
             else:
                 self.consumer.seek(partition, committed)
 
     async def _replay(self, partition: TopicPartition, work: Work, generation: int) -> int:
-        committed = await self.consumer.committed(partition)
+        committed = await committed_offset(self.consumer, partition)
         if not committed:
             return 0
         lookback = self.role.lookback(partition.topic)
@@ -334,6 +334,7 @@ def reading(settings: Settings) -> dict[str, Any]:
         "request_timeout_ms": settings.kafka.request_timeout_ms,
         "max_partition_fetch_bytes": MAX_FETCH_BYTES,
         "check_crcs": False,
+        "auto_offset_reset": "earliest",  # never past what was not read
     }
 
 

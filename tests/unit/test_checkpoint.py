@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -102,8 +103,17 @@ def test_sends_nothing_where_the_group_has_moved_on() -> None:
         def assignment(self) -> set[TopicPartition]:
             return {PARTITION}
 
-        async def committed(self, partition: TopicPartition) -> int:
-            return 41
+        @property
+        def _coordinator(self) -> Any:
+            return self
+
+        group_id = "ringfence-detect"
+
+        async def ensure_coordinator_known(self) -> None:
+            """It is known."""
+
+        async def _send_req(self, request: Any) -> Any:
+            return SimpleNamespace(topics=[("frames", [(3, 41, "", 0)])], error_code=0)
 
         async def commit(self, offsets: dict[TopicPartition, int]) -> None:
             raise CommitFailedError("another generation")

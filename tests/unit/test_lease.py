@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 
 from streams.lease import Lease
+from streams.offsets import UNKNOWN
 
 PARTITION = TopicPartition("alerts", 0)
 SESSION_S = 6.0
@@ -26,8 +28,18 @@ class Group:
     def assignment(self) -> set[TopicPartition]:
         return {PARTITION}
 
-    async def committed(self, partition: TopicPartition) -> int | None:
-        return self.offset
+    @property
+    def _coordinator(self) -> Any:
+        return self
+
+    group_id = "ringfence-respond"
+
+    async def ensure_coordinator_known(self) -> None:
+        """It is known."""
+
+    async def _send_req(self, request: Any) -> Any:
+        offset = UNKNOWN if self.offset is None else self.offset
+        return SimpleNamespace(topics=[("alerts", [(0, offset, "", 0)])], error_code=0)
 
     async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         return dict.fromkeys(partitions, 3)

@@ -11,7 +11,7 @@ import sys
 import bench
 
 NOT_MEASUREMENTS = {"__main__", "candidates", "load", "report", "scene"}
-ON_REQUEST = {"pictures"}
+ON_REQUEST = {"pictures", "storm"}
 """Run only where they are named."""
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import faust
 import structlog
-from aiokafka import AIOKafkaProducer
 from mode import Service
 
 from config.settings import Settings
@@ -24,6 +23,7 @@ from detectors.plan import NumberingPlan
 from streams.clock import EventClock
 from streams.health import Health, Readiness
 from streams.metrics import Metrics
+from streams.outbox import Outbox
 from streams.runner import Runner
 from streams.store.opening import open_store
 from streams.store.ports import Store
@@ -33,15 +33,13 @@ from streams.store.writer import Writer
 from streams.warming import warm
 from streams.work import Role
 
-PRODUCER_BATCH_BYTES = 1 << 20
-PRODUCER_LINGER_MS = 5
 REPORT_EVERY_S = 60.0
 WATCH_EVERY_S = 1.0
 PRUNE_EVERY_S = 3600.0
 
 
 class RingfenceService(Service):  # type: ignore[misc]
-    """Everything of one process besides Faust itself: producer, runners, store writer, health."""
+    """Everything of one process besides Faust itself: runners, store writer, health."""
 
     def __init__(self, settings: Settings, roles: Iterable[str], store: Store | None) -> None:
         super().__init__()
@@ -49,30 +47,18 @@ class RingfenceService(Service):  # type: ignore[misc]
         self.roles = tuple(roles)
         self.store = store
         self.writer = None if store is None else Writer(store, settings.store)
-        self._producer: AIOKafkaProducer | None = None
         self.readiness = Readiness()
         self.metrics = Metrics()
         self._log = structlog.get_logger("ringfence")
 
     async def on_start(self) -> None:
         await self.add_runtime_dependency(Health(self.settings.service, self.readiness, self.metrics))
-        kafka = self.settings.kafka
-        producer = self._producer = AIOKafkaProducer(
-            bootstrap_servers=kafka.brokers,
-            acks="all",
-            enable_idempotence=kafka.idempotent,
-            linger_ms=PRODUCER_LINGER_MS,
-            max_batch_size=PRODUCER_BATCH_BYTES,
-            max_request_size=self.settings.ingest.max_message_bytes * 2,
-            request_timeout_ms=kafka.request_timeout_ms,
-        )
-        await producer.start()
         self.readiness.set("kernels", False, "compiling")
         roles = await asyncio.to_thread(lambda: list(self._open_roles()))
         self.readiness.set("kernels", True)
         for role in roles:
             await self.add_runtime_dependency(
-                Runner(role, self.settings, producer, self.readiness, self.metrics)
+                Runner(role, self.settings, Outbox(self.settings), self.readiness, self.metrics)
             )
 
     def _open_roles(self) -> Iterable[Role]:
@@ -103,8 +89,6 @@ class RingfenceService(Service):  # type: ignore[misc]
                     yield StoreRole(settings, self.writer)
 
     async def on_shutdown(self) -> None:
-        if self._producer is not None:
-            await self._producer.stop()
         if self.writer is not None and self.store is not None:
             await asyncio.to_thread(self.writer.close)
             self.store.close()

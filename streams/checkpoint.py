@@ -17,8 +17,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from streams.lease import Lease
+from streams.outbox import Outbox
 from streams.wire.outgoing import Outgoing
 
 COMMIT_EVERY_S = 1.0
@@ -27,6 +29,9 @@ COMMIT_EVERY_S = 1.0
 FLUSH_TIMEOUT_S = 120.0
 """For the broker or the store to take what is owed. Past it the role starts over from the last commit
 instead of holding memory for a sink that is gone."""
+
+SESSION_S = 10.0
+"""Session time-out where none is given: after it a silent worker has lost its partitions."""
 
 MAX_UNACKNOWLEDGED = 4_096
 """Records sent and not yet acknowledged. Bounds memory when the broker is slow."""
@@ -38,9 +43,11 @@ class Checkpoint:
     def __init__(
         self,
         consumer: AIOKafkaConsumer,
-        producer: AIOKafkaProducer,
+        producer: Outbox,
         flush_sink: Callable[[], Awaitable[None]] | None = None,
+        session_s: float = SESSION_S,
     ) -> None:
+        self._lease = Lease(consumer, session_s)
         self._consumer = consumer
         self._producer = producer
         self._flush_sink = flush_sink
@@ -48,7 +55,12 @@ class Checkpoint:
         self._offsets: dict[TopicPartition, int] = {}
 
     async def send(self, records: list[Outgoing]) -> None:
-        """Hand ``records`` to the producer; wait for acknowledgements when too many are owed."""
+        """Hand ``records`` to the producer; wait for acknowledgements when too many are owed.
+
+        Raises CommitFailedError, before anything is sent, where the group has given our partitions away.
+        """
+        if records:
+            await self._lease.hold()
         for record in records:
             self._unacknowledged.append(
                 await self._producer.send(
@@ -72,7 +84,9 @@ class Checkpoint:
         await self._acknowledged()
         if self._flush_sink is not None:
             await asyncio.wait_for(self._flush_sink(), FLUSH_TIMEOUT_S)
-        await self._consumer.commit(dict(self._offsets))
+        asked = self._lease.now()
+        await asyncio.wait_for(self._consumer.commit(dict(self._offsets)), FLUSH_TIMEOUT_S)
+        self._lease.renewed(asked)
         self._offsets.clear()
 
     def forget(self) -> None:

@@ -69,6 +69,12 @@ STEP = Declared(
 COMMIT_AGE = Declared(
     "ringfence_commit_age_seconds", "gauge", ("role",), "Seconds since the role last committed its offsets."
 )
+WAIT = Declared(
+    "ringfence_poll_wait_seconds",
+    "gauge",
+    ("role",),
+    "Seconds the present poll takes so far; grows where what it is sent or stored to is slow or gone.",
+)
 REBUILD = Declared(
     "ringfence_rebuild_seconds", "gauge", ("role",), "Seconds the role's last rebuild of its state took."
 )
@@ -125,6 +131,7 @@ DECLARED = (
     LAG,
     STEP,
     COMMIT_AGE,
+    WAIT,
     REBUILD,
     SNAPSHOTS,
     SNAPSHOT_BYTES,
@@ -282,6 +289,10 @@ class Metrics:
         """The role has just committed its offsets."""
         at = self._clock()
         self._gauges[COMMIT_AGE].labels(role).set_function(lambda: self._clock() - at)
+
+    def waited(self, role: str, seconds: float) -> None:
+        """How long the role's present poll has taken so far."""
+        self._gauges[WAIT].labels(role).set(seconds)
 
     def rebuilt(self, role: str, seconds: float) -> None:
         self._gauges[REBUILD].labels(role).set(seconds)

@@ -25,6 +25,7 @@ def reading(settings: Settings) -> dict[str, Any]:
         "request_timeout_ms": settings.kafka.request_timeout_ms,
         "max_partition_fetch_bytes": MAX_FETCH_BYTES,
         "check_crcs": False,
+        "auto_offset_reset": "earliest",  # never past what was not read
     }
 
 

@@ -8,11 +8,13 @@ polls in a thread, sends what comes out, and commits in the order of `streams.ch
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import CommitFailedError, KafkaError
 from mode import Service
@@ -21,6 +23,8 @@ from config.settings import Settings
 from streams.checkpoint import COMMIT_EVERY_S, Checkpoint
 from streams.health import Readiness
 from streams.metrics import Metrics
+from streams.offsets import committed_offset
+from streams.outbox import Outbox
 from streams.reading import POLL_MS, reading, replay
 from streams.snapshots import SnapshotError
 from streams.work import KeptWork, Role, Work
@@ -29,10 +33,13 @@ MAX_POLL_INTERVAL_MS = 1_000_000
 """A rebuild may keep a worker from polling for minutes; heartbeats go on, so it must not be expelled."""
 
 STOP_TIMEOUT_S = 10.0
-"""For the last flush and commit of a stopping worker; longer, and an orchestrator kills it meanwhile."""
+"""For each last thing a stopping worker waits for; longer, and an orchestrator kills it meanwhile."""
 
 REVOKE_TIMEOUT_S = 20.0
 """For the same when partitions are handed over; longer, and the whole group waits for one worker."""
+
+STALL_S = 10.0
+"""A role that has waited so long for what it sends or stores to be taken is no longer ready."""
 
 RETRY_S = 2.0
 """After a failure the role waits this long, then starts over from the last commit."""
@@ -45,7 +52,7 @@ class Runner(Service):  # type: ignore[misc]
         self,
         role: Role,
         settings: Settings,
-        producer: AIOKafkaProducer,
+        producer: Outbox,
         readiness: Readiness,
         metrics: Metrics,
         **kwargs: Any,
@@ -64,6 +71,7 @@ class Runner(Service):  # type: ignore[misc]
         self._assigned = False
         self._rebuilt = -1
         self._turn = asyncio.Lock()
+        self._waits_since: float | None = None
         self._log = structlog.get_logger(role.name)
         readiness.set(role.name, False, "starting")
 
@@ -75,24 +83,32 @@ class Runner(Service):  # type: ignore[misc]
         self.consumer = AIOKafkaConsumer(
             group_id=f"{self.settings.kafka.topic_prefix}ringfence-{self.role.name}",
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
             session_timeout_ms=self.settings.kafka.session_timeout_ms,
             heartbeat_interval_ms=max(500, self.settings.kafka.session_timeout_ms // 4),
             max_poll_interval_ms=MAX_POLL_INTERVAL_MS,
             partition_assignment_strategy=(RangePartitionAssignor,),
             **reading(self.settings),
         )
-        self.checkpoint = Checkpoint(self.consumer, self.producer, self.role.flush)
+        session_s = self.settings.kafka.session_timeout_ms / 1000
+        self.checkpoint = Checkpoint(self.consumer, self.producer, self.role.flush, session_s)
         await self.consumer.start()
         self.consumer.subscribe(list(self.role.topics), listener=_Rebalance(self))
 
     async def on_stop(self) -> None:
-        async with self._turn:
+        """Takes at most STOP_TIMEOUT_S for each thing it waits for, whatever does not answer."""
+        try:
+            await asyncio.wait_for(self._turn.acquire(), STOP_TIMEOUT_S)
+        except TimeoutError:
+            self._log.warning("no commit before stopping: what it waits for does not answer")
+        else:
             await self._commit_before("stopping", STOP_TIMEOUT_S)
-            await self.role.close()
-            if self.role.snapshots is not None:
-                await self.role.snapshots.stop()
-            await self.consumer.stop()
+        for close in (self.role.close, self._stop_snapshots, self.producer.stop, self.consumer.stop):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(close(), STOP_TIMEOUT_S)
+
+    async def _stop_snapshots(self) -> None:
+        if self.role.snapshots is not None:
+            await self.role.snapshots.stop()
 
     async def _commit_before(self, what: str, seconds: float) -> None:
         try:
@@ -117,6 +133,8 @@ class Runner(Service):  # type: ignore[misc]
                 self.readiness.set(self.role.name, False, f"starting over: {error}")
                 self._log.error("starting over from the last commit", error=repr(error), exc_info=True)
                 failed = True
+                self._rebuilt = -1
+                await self.producer.renew()
                 await self.sleep(RETRY_S)
 
     async def _poll_until_failure(self) -> None:
@@ -137,9 +155,11 @@ class Runner(Service):  # type: ignore[misc]
                 await self.role.follow()
                 for partition in sorted(polled, key=self._order):
                     await self._process(partition, polled[partition])
-                await self.checkpoint.send(self.role.idle())
+                with self._waiting():
+                    await self.checkpoint.send(self.role.idle())
                 if time.monotonic() - committed_at >= COMMIT_EVERY_S:
-                    await self.checkpoint.commit()
+                    with self._waiting():
+                        await self.checkpoint.commit()
                     committed_at = time.monotonic()
                     self.metrics.committed(self.role.name)
                     self.metrics.lag(self.role.name, self._lag())
@@ -152,9 +172,10 @@ class Runner(Service):  # type: ignore[misc]
 
     async def _process(self, partition: TopicPartition, records: list[Any]) -> None:
         started = time.perf_counter()
-        out = await asyncio.to_thread(self._work[partition].process, records, True)
-        self.metrics.step_seconds(self.role.name, time.perf_counter() - started)
-        await self.checkpoint.send(out)
+        with self._waiting():
+            out = await asyncio.to_thread(self._work[partition].process, records, True)
+            self.metrics.step_seconds(self.role.name, time.perf_counter() - started)
+            await self.checkpoint.send(out)
         self._next[partition] = records[-1].offset + 1
         self.checkpoint.processed(partition, records[-1].offset + 1)
 
@@ -179,6 +200,28 @@ class Runner(Service):  # type: ignore[misc]
     def _moved_on(self, partition: TopicPartition) -> bool:
         """Whether there is anything that its last snapshot does not know."""
         return self._next.get(partition) != self._snapshot_at.get(partition)
+
+    @contextlib.contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """What may take long where something downstream is slow or gone: `_watch_stall` looks at it."""
+        self._waits_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._waits_since = None
+
+    @Service.timer(1.0)  # type: ignore[untyped-decorator]
+    async def _watch_stall(self) -> None:
+        if self._rebuilt != self._generation:
+            return  # it is not ready for another reason, which says so itself
+        seconds = 0.0 if self._waits_since is None else time.monotonic() - self._waits_since
+        self.metrics.waited(self.role.name, seconds)
+        if seconds >= STALL_S:
+            self.readiness.set(
+                self.role.name, False, f"{seconds:.0f} s in one poll: what it feeds is slow or gone"
+            )
+        else:
+            self.readiness.set(self.role.name, True, f"{len(self._work)} partitions")
 
     def _lag(self) -> dict[str, int]:
         lag = dict.fromkeys(self.role.topics, 0)
@@ -219,7 +262,7 @@ class Runner(Service):  # type: ignore[misc]
     async def _go_back_to_commit(self, partitions: set[TopicPartition]) -> None:
         """A poll of an earlier generation was dropped, and the consumer has moved past it."""
         for partition in partitions:
-            committed = await self.consumer.committed(partition)
+            committed = await committed_offset(self.consumer, partition)
             if committed is None:
                 await self.consumer.seek_to_beginning(partition)
             else:
@@ -227,7 +270,7 @@ class Runner(Service):  # type: ignore[misc]
 
     async def _restored(self, partition: TopicPartition, generation: int) -> tuple[Work, int]:
         """The partition's state as it was at the commit, and how many records were replayed for it."""
-        committed = await self.consumer.committed(partition) if self.role.stateful else None
+        committed = await committed_offset(self.consumer, partition) if self.role.stateful else None
         if not committed:
             return self.role.open(partition), 0
         work, start = await self._from_snapshot(partition, committed)

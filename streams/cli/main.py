@@ -41,6 +41,7 @@ COMMANDS = (
     Mounted("schema", "schema", "app", "ClickHouse tables: print, apply, check them."),
     Mounted("rules", "rules", "rules_command", "What a switch sees: the live rules, followed."),
     Mounted("doctor", "doctor", "doctor_command", "What is reachable, what is wrong, what to do."),
+    Mounted("chaos", "chaos", "chaos_command", "A storm of failures over a test cluster, and a verdict."),
     Mounted("warm", "warm", "warm_command", "Compile what is compiled once, for quick starts."),
 )
 

@@ -60,6 +60,11 @@ class Child:
     def running(self) -> bool:
         return self._guard.poll() is None
 
+    @property
+    def status(self) -> int | None:
+        """What it ended with, 128 and more for a signal; None while it runs."""
+        return self._guard.poll()
+
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
         """Returns once ``ready()``. Raises ChildError if the server ends first or ``seconds`` go by."""
         deadline = time.monotonic() + seconds

@@ -3,12 +3,16 @@
 `alerts`, `commands` and `lists` in; `block-rules`, `campaigns` and `audit` out. Their state is what is on the
 compacted topics: rules, campaigns and lists. They are read to their end before the first alert is.
 `summaries` are read for the event clock only.
+
+There is one writer of rules. A worker that has lost that place without knowing it may still send what it had
+in hand; the present one follows `block-rules` and writes over what is not its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import msgspec
 import structlog
@@ -21,7 +25,7 @@ from detectors.campaigns import Change as CampaignChange
 from detectors.plan import NumberingPlan
 from streams.clock import EventClock
 from streams.metrics import Metrics
-from streams.reading import read_compacted
+from streams.reading import Follower, read_compacted
 from streams.respond.step import Respond
 from streams.topics import topic_name
 from streams.wire.outgoing import Outgoing
@@ -29,6 +33,9 @@ from streams.wire.records import BlockRule, Command, ListEntry, RuleChange, Summ
 from streams.work import Role, Work
 
 T = TypeVar("T")
+
+WRITER = "writer"
+"""Header of a record of `block-rules`: which assignment of the partitions wrote it."""
 
 _log = structlog.get_logger("respond")
 
@@ -44,6 +51,10 @@ class RespondRole(Role):
         self._respond: Respond | None = None
         self._campaigns = Campaigns(settings.campaigns)
         self._rules = topic_name(settings, "block-rules")
+        self._on_topic: dict[str, bytes] = {}
+        self._foreign: dict[str, bytes | None] = {}
+        self._writer = b""
+        self._follower = Follower(settings, self._rules, self._written)
         self._lists = topic_name(settings, "lists")
         self._told = topic_name(settings, "campaigns")
         self._audit = topic_name(settings, "audit")
@@ -58,6 +69,7 @@ class RespondRole(Role):
     async def restore(self, partitions: set[TopicPartition]) -> None:
         """Take back lists, rules, campaigns. A worker without the partitions is a standby: it has none."""
         self._respond = None
+        await self._follower.stop()
         if not partitions:
             return
         respond = Respond(self._settings, self._plan)
@@ -66,8 +78,10 @@ class RespondRole(Role):
             entry = _readable(self._lists, key, value, ListEntry)
             if entry is not None:
                 respond.listed(key.decode(), entry, 0)
-        for key, value in (await read_compacted(self._settings, self._rules)).items():
-            rule = _readable(self._rules, key, value, BlockRule)
+        self._on_topic, self._foreign, self._writer = {}, {}, uuid4().hex.encode()
+        await self._follower.start()
+        for rule_id, value in self._on_topic.items():
+            rule = _readable(self._rules, rule_id.encode(), value, BlockRule)
             if rule is not None:
                 respond.restore(rule)
                 self._clock.observe(rule.issued_at)
@@ -76,6 +90,13 @@ class RespondRole(Role):
             if campaign is not None:
                 self._campaigns.restore(campaign)
         self._respond = respond
+
+    async def follow(self) -> None:
+        if self._respond is not None:
+            await self._follower.catch_up()
+
+    async def close(self) -> None:
+        await self._follower.stop()
 
     def open(self, partition: TopicPartition) -> Work:
         return self
@@ -99,8 +120,27 @@ class RespondRole(Role):
         now = self._clock.now()
         if self._respond is None or now is None:
             return []
-        changes = self._campaigns.advance(now)
-        return [*self._sent(self._respond, self._respond.advance(now)), *map(self._campaign, changes)]
+        changes = [*self._respond.advance(now), *self._overwritten(self._respond)]
+        return [*self._sent(self._respond, changes), *map(self._campaign, self._campaigns.advance(now))]
+
+    def _written(self, record: Any) -> None:
+        """A record of `block-rules`: there before us, our own, or of a worker that should write no more."""
+        rule_id = (record.key or b"").decode(errors="replace")
+        if self._respond is not None:
+            if dict(record.headers or ()).get(WRITER) != self._writer:
+                self._foreign[rule_id] = record.value
+        elif record.value is None:
+            self._on_topic.pop(rule_id, None)
+        else:
+            self._on_topic[rule_id] = record.value
+
+    def _overwritten(self, respond: Respond) -> Iterable[RuleChange]:
+        """What puts the rules that others wrote as they are to be."""
+        foreign, self._foreign = self._foreign, {}
+        for rule_id, value in foreign.items():
+            rule = None if value is None else _readable(self._rules, rule_id.encode(), value, BlockRule)
+            _log.warning("another worker wrote a rule; it is put right", rule_id=rule_id)
+            yield from respond.overwrite(rule_id, rule)
 
     def _alerted(self, record: Any) -> list[Outgoing]:
         alert = decode(record.value, Alert)
@@ -146,8 +186,8 @@ class RespondRole(Role):
         return [self._record(change) for change in changes]
 
     def _record(self, change: RuleChange) -> Outgoing:
-        """A rule, or its tombstone with the reason in headers, since a tombstone has no value."""
-        headers = (("at", str(change.at).encode()), ("why", change.why.encode()))
+        """A rule, or its tombstone: the reason is in headers, since a tombstone has no value."""
+        headers = (("at", str(change.at).encode()), ("why", change.why.encode()), (WRITER, self._writer))
         value = None if change.rule is None else encode(change.rule)
         return Outgoing(self._rules, change.rule_id.encode(), value, headers=headers)
 

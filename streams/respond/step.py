@@ -111,6 +111,20 @@ class Respond:
         self._unsettled.add(rule.rule_id)
         self._now = max(self._now, rule.issued_at)
 
+    def overwrite(self, rule_id: str, foreign: BlockRule | None) -> list[RuleChange]:
+        """Somebody else wrote ``rule_id`` (None: its tombstone); what makes the topic say what holds here.
+
+        What is written then comes after both, so that a switch that has seen either takes it.
+        """
+        rule = self._rules.get(rule_id)
+        if rule == foreign:
+            return []
+        if rule is None:
+            return [RuleChange(rule_id, None, self._now, "The rule had ended; a late record is undone.")]
+        last = rule.sequence if foreign is None else max(rule.sequence, foreign.sequence)
+        again = replace(self._next(rule), sequence=max(self._now, last + 1))
+        return [self._change(again, "A late record of the rule is undone.")]
+
     def listed(self, entry_id: str, entry: ListEntry | None, now: int) -> list[RuleChange]:
         """An entry of `lists` came, changed or (None) went; rules that break a new one end."""
         changes = self.advance(now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from clickhouse_driver import Client
 from clickhouse_driver.errors import Error
 
-from streams.embedded.child import answers
+from streams.embedded.child import ChildError, answers
 from tests.servers.server import DOWNLOADS, Server, ServerMissing, running
 
 _PLACES = f"{DOWNLOADS / 'clickhouse'}:/usr/bin:/usr/sbin:/usr/local/bin"
@@ -40,7 +41,9 @@ _CONFIG = """<?xml version="1.0"?>
 """
 _USERS = """<?xml version="1.0"?>
 <yandex>
-    <profiles><default><max_memory_usage>4000000000</max_memory_usage></default></profiles>
+    <profiles><default>
+        <max_memory_usage>4000000000</max_memory_usage><readonly>{readonly}</readonly>
+    </default></profiles>
     <users>
         <default>
             <password></password>
@@ -52,6 +55,15 @@ _USERS = """<?xml version="1.0"?>
     <quotas><default></default></quotas>
 </yandex>
 """
+
+WRITABLE, READ_ONLY = 0, 2
+"""Of ClickHouse's setting `readonly`; 2 lets a client still change its settings."""
+_RELOAD_SECONDS = 30
+
+
+def users(readonly: int) -> str:
+    """The file of users, whom ``readonly`` lets insert (WRITABLE) or not (READ_ONLY)."""
+    return _USERS.format(readonly=readonly)
 
 
 def program() -> list[str]:
@@ -78,7 +90,41 @@ class ClickHouseServer(Server):
         (self.directory / "config.xml").write_text(
             _CONFIG.format(directory=self.directory.resolve(), tcp=tcp, http=http)
         )
-        (self.directory / "users.xml").write_text(_USERS)
+        self._write_users(WRITABLE)
+
+    def refuse(self) -> None:
+        """Every insert fails from now on, as where the disk is full; what is there can be read."""
+        self._write_users(READ_ONLY)
+        self._await_reload(READ_ONLY)
+
+    def take(self) -> None:
+        """The end of ``refuse``."""
+        self._write_users(WRITABLE)
+        self._await_reload(WRITABLE)
+
+    def _write_users(self, readonly: int) -> None:
+        place = self.directory / "users.xml"
+        written = place.with_suffix(".new")
+        written.write_text(users(readonly))
+        written.replace(place)
+
+    def _await_reload(self, readonly: int) -> None:
+        """Returns once the server has read its users anew, or at once where it does not run."""
+        deadline = time.monotonic() + _RELOAD_SECONDS
+        while self.running and self._readonly() not in (readonly, None):
+            if time.monotonic() > deadline:
+                raise ChildError(f"{self.name} did not read its users anew within {_RELOAD_SECONDS} s")
+            time.sleep(0.1)
+
+    def _readonly(self) -> int | None:
+        """The mode of a new connection; None where there is none to be had."""
+        client = Client("127.0.0.1", self.ports[0], connect_timeout=2, send_receive_timeout=10)
+        try:
+            return int(client.execute("SELECT value FROM system.settings WHERE name = 'readonly'")[0][0])
+        except (Error, EOFError, OSError):
+            return None
+        finally:
+            client.disconnect()
 
     def command(self) -> list[str]:
         return [*self._program, f"--config-file={self.directory.resolve() / 'config.xml'}"]

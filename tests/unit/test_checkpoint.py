@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError
 
 from streams.checkpoint import Checkpoint
 from streams.wire.outgoing import Outgoing
@@ -20,7 +22,10 @@ class Broker:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.failure: Exception | None = None
-        self.committed: dict[TopicPartition, int] = {}
+        self.commits: dict[TopicPartition, int] = {}
+
+    def assignment(self) -> set[TopicPartition]:
+        return set()
 
     async def send(self, topic: str, **_: Any) -> asyncio.Future[None]:
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -39,7 +44,7 @@ class Broker:
 
     async def commit(self, offsets: dict[TopicPartition, int]) -> None:
         self.asked.append("committed")
-        self.committed |= offsets
+        self.commits |= offsets
 
 
 async def _work(broker: Broker) -> None:
@@ -53,7 +58,7 @@ def test_commits_only_what_is_acknowledged_and_stored() -> None:
     broker = Broker()
     asyncio.run(_work(broker))
     assert broker.asked == ["acknowledged", "stored", "committed"]
-    assert broker.committed == {PARTITION: 42}
+    assert broker.commits == {PARTITION: 42}
 
 
 def test_commits_nothing_when_the_broker_refused_a_record() -> None:
@@ -61,7 +66,7 @@ def test_commits_nothing_when_the_broker_refused_a_record() -> None:
     broker.failure = ConnectionError("gone")
     with pytest.raises(ConnectionError):
         asyncio.run(_work(broker))
-    assert broker.committed == {}
+    assert broker.commits == {}
 
 
 def test_commits_nothing_when_the_store_refused() -> None:
@@ -77,7 +82,7 @@ def test_commits_nothing_when_the_store_refused() -> None:
 
     with pytest.raises(OSError, match="store is gone"):
         asyncio.run(work())
-    assert broker.committed == {}
+    assert broker.commits == {}
 
 
 def test_what_was_forgotten_is_not_committed() -> None:
@@ -90,4 +95,30 @@ def test_what_was_forgotten_is_not_committed() -> None:
         await checkpoint.commit()
 
     asyncio.run(work())
+    assert broker.asked == []
+
+
+def test_sends_nothing_where_the_group_has_moved_on() -> None:
+    class Expelled(Broker):
+        def assignment(self) -> set[TopicPartition]:
+            return {PARTITION}
+
+        @property
+        def _coordinator(self) -> Any:
+            return self
+
+        group_id = "ringfence-detect"
+
+        async def ensure_coordinator_known(self) -> None:
+            """It is known."""
+
+        async def _send_req(self, request: Any) -> Any:
+            return SimpleNamespace(topics=[("frames", [(3, 41, "", 0)])], error_code=0)
+
+        async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+            raise CommitFailedError("another generation")
+
+    broker = Expelled()
+    with pytest.raises(CommitFailedError):
+        asyncio.run(_work(broker))
     assert broker.asked == []

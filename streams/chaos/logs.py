@@ -1,0 +1,40 @@
+"""Topics as they are at this moment: every record of one, and how far a group is behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+
+
+def read_all(brokers: str, topic: str) -> list[Any]:
+    """Every record of ``topic`` that is there now, in offset order within partitions."""
+    consumer = KafkaConsumer(bootstrap_servers=brokers, enable_auto_commit=False)
+    try:
+        partitions = [TopicPartition(topic, each) for each in sorted(consumer.partitions_for_topic(topic))]
+        ends = consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        consumer.seek_to_beginning(*partitions)
+        records: list[Any] = []
+        while any(consumer.position(partition) < ends[partition] for partition in partitions):
+            for polled in consumer.poll(timeout_ms=500).values():
+                records += polled
+        return records
+    finally:
+        consumer.close()
+
+
+def behind(brokers: str, group: str, topics: Iterable[str]) -> int:
+    """Records of ``topics`` that ``group`` has not committed yet."""
+    consumer = KafkaConsumer(bootstrap_servers=brokers, group_id=group, enable_auto_commit=False)
+    try:
+        partitions = [
+            TopicPartition(topic, each)
+            for topic in topics
+            for each in sorted(consumer.partitions_for_topic(topic))
+        ]
+        ends = consumer.end_offsets(partitions)
+        return sum(ends[each] - (consumer.committed(each) or 0) for each in partitions)
+    finally:
+        consumer.close()

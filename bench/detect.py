@@ -169,6 +169,15 @@ def arrays_of(state: Any) -> list[npt.NDArray[Any]]:
     return [array for part in state for array in arrays_of(part)]
 
 
+def bytes_of(state: Any) -> int:
+    """Memory of a state's arrays; of those that are views of one memory, once."""
+    sizes: dict[int, int] = {}
+    for array in arrays_of(state):
+        at = array.__array_interface__["data"][0]
+        sizes[at] = max(sizes.get(at, 0), array.nbytes)
+    return sum(sizes.values())
+
+
 def additions(rounds: int, batch: int) -> list[dict[str, Any]]:
     """What each detector of `detect` adds to a row of the suite's traffic, and all of them to a bare fold.
 

@@ -34,7 +34,7 @@ BYTES_A_CALLER, BYTES_A_CALLEE, BYTES_A_BLOCK = (row.itemsize + 8 for row in (CA
 BYTES_A_REMEMBERED_EVENT = 26
 OTHER_MB = 16
 """Of a partition: lists of suspects, trails, shares."""
-WORKER_MB = 400
+WORKER_MB = 300
 """Of a worker process before its first partition."""
 STORED_BYTES = 51
 """Of a call event in ClickHouse's table `calls`, merged: the events of `bench.ingest`, on 18.16 and 26.9."""

@@ -119,7 +119,7 @@ def main() -> None:
             print(name, taken, file=sys.stderr)
             rows.append(row(f"start to ready, {name}", "s", [seconds for seconds, _ in taken]))
             rows.append(row(f"CPU time until ready, {name}", "s", [cpu for _, cpu in taken]))
-    print(write_results("cold_start", vars(asked), rows))
+    print(write_results("cold_start", vars(asked) | {"load": round(os.getloadavg()[1], 1)}, rows))
 
 
 if __name__ == "__main__":

@@ -239,21 +239,15 @@ def row(metric: str, unit: str, value: float) -> dict[str, Any]:
 def curve(steps: list[Step]) -> str:
     """The table a person reads first."""
     names = list(steps[0].shares)
-    lines = [
-        "| events/s | sent | p50 s | p99 s | p99.9 s | rules | source late s | holds | "
-        + " | ".join(names)
-        + " | others |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |" + " ---: |" * (len(names) + 1),
-    ]
+    heads = ["events/s", "sent", "to alert s", "p50 s", "p99 s", "p99.9 s", "rules", "source late s", "holds"]
+    heads += [*names, "others"]
+    lines = [f"| {' | '.join(heads)} |", "|" + " ---: |" * len(heads)]
     for step in steps:
-        shares = " | ".join(f"{step.shares[name]:.2f}" for name in names)
-        lines.append(
-            f"| {step.rate:,} | {step.sent:,.0f} | "
-            f"{float(np.median(step.alerted or [np.nan])):.2f} | {step.percentile(50):.2f} | "
-            f"{step.percentile(99):.2f} | {step.percentile(99.9):.2f} | {len(step.latencies)} | "
-            f"{step.source_behind:.2f} | {'yes' if step.holds else 'no'} | "
-            f"{shares} | {step.others:.2f} |"
-        )
+        cells = [f"{step.rate:,}", f"{step.sent:,.0f}", f"{float(np.median(step.alerted or [np.nan])):.2f}"]
+        cells += [f"{step.percentile(p):.2f}" for p in (50, 99, 99.9)]
+        cells += [f"{len(step.latencies)}", f"{step.source_behind:.2f}", "yes" if step.holds else "no"]
+        cells += [f"{step.shares[name]:.2f}" for name in names]
+        lines.append(f"| {' | '.join(cells)} | {step.others:.2f} |")
     note = "Processes: cores used, of two. Others: what had nothing to do with this, and took cores from it."
     return "\n".join(lines) + "\n\n" + note
 

@@ -11,6 +11,7 @@ against one. Past the bound: ten times as many numbers as the tables have room f
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import threading
@@ -163,11 +164,13 @@ def main() -> None:
     asked = parser.parse_args()
     warm()
     rows = [*subjects()]
-    for numbers in (10_000, 100_000, 1_000_000, asked.most):
+    for numbers in sorted({10_000, 100_000, 1_000_000, asked.most}):
         rows += by_subjects(numbers, asked.rows)
     rows += by_partitions(asked.rows)
     rows += past_the_bound(4 * asked.rows)
-    print(write_results("scaling", {**vars(asked), "batch": BATCH}, rows))
+    print(
+        write_results("scaling", {**vars(asked), "batch": BATCH, "load": round(os.getloadavg()[1], 1)}, rows)
+    )
 
 
 if __name__ == "__main__":

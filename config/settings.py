@@ -85,9 +85,10 @@ class NumberingSettings(Section):
 
 class DetectSettings(Section):
     tracked_numbers: Positive = Field(
-        1 << 17, description="subjects a partition keeps per table, callers and callees each (296 bytes each)"
+        1 << 17,
+        description="subjects a partition keeps: callers (296 bytes each), and callees (264)",
     )
-    tracked_blocks: Positive = Field(1 << 16, description="number blocks a partition keeps (296 bytes each)")
+    tracked_blocks: Positive = Field(1 << 16, description="number blocks a partition keeps (368 bytes each)")
     remembered_events: Positive = Field(
         1 << 20, description="event ids a partition remembers for de-duplication (24 bytes each)"
     )

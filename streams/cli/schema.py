@@ -45,7 +45,7 @@ def print_command(
 
 @app.command("apply")
 def apply_command(config: Config = None, as_json: Json = False) -> None:
-    """Bring the tables up to date, from any earlier release. It loses no row and may be run at any time, and again."""
+    """Bring the tables up to date, from any earlier release. No row is lost; run it again at any time."""
     with _configured(config) as store:
         ran = apply_schema(store)
         if as_json:

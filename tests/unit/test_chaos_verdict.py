@@ -19,7 +19,7 @@ class Record(NamedTuple):
 
 def _summary(offset: int, attempts: int) -> Record:
     others = dict.fromkeys(("ends", "answered", "short", "ring_ms", "rings", "talk_ms"), 0)
-    row = SummaryRow(T0 // 1000, "T1", "CM", "CU", attempts=attempts, **others)
+    row = SummaryRow(T0 // 1000, "T1", "CM", "CU", attempts=attempts, callees="", **others)
     return Record(encode(Summary(partition=0, offset=offset, newest=T0, rows=[row])))
 
 

@@ -10,7 +10,7 @@ import sys
 
 import bench
 
-NOT_MEASUREMENTS = {"__main__", "candidates", "report", "scene"}
+NOT_MEASUREMENTS = {"__main__", "candidates", "load", "report", "scene"}
 ON_REQUEST = {"pictures", "storm"}
 """Run only where they are named."""
 

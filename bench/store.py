@@ -16,8 +16,8 @@ from bench.report import write_results
 from config.settings import StoreSettings
 from streams.store.opening import open_store
 from streams.store.ports import Rows, Store
-from streams.store.schema import apply_schema
 from streams.store.step import rows_of_calls, rows_of_summary
+from streams.store.upgrade import apply_schema
 from streams.store.writer import Writer
 from streams.wire.records import Summary, SummaryRow
 from tests.servers import clickhouse_server

@@ -95,7 +95,10 @@ class DetectSettings(Section):
         600_000, description="an event older than this behind the newest counts as late"
     )
     rebuild_ms: Positive = Field(
-        86_400_000, description="how far back `frames` is replayed when a partition is assigned"
+        86_400_000, description="how far back `frames` is replayed where there is no snapshot of a partition"
+    )
+    snapshot_ms: Annotated[int, Field(ge=0)] = Field(
+        300_000, description="each partition's state is written to `snapshots` so often; 0: never"
     )
     open_alerts: Positive = Field(
         10_000, description="alerts a partition can have open; beyond them the longest silent one is closed"

@@ -164,6 +164,16 @@ class _Held(msgspec.Struct):
             del self.told_proposals[next(iter(self.told_proposals))]
 
 
+class Kept(msgspec.Struct):
+    """All that `Alerts` remembers, in its order, as plain data."""
+
+    open: list[_Held]
+    of_signal: list[tuple[int, int, Key]]
+    """Pattern, key, and the subject of it."""
+    found: list[tuple[str, str, list[tuple[str, int]]]]
+    """Block, family, and the numbers with their times."""
+
+
 class Alerts:
     """The open alerts of one partition, about at most ``most`` subjects."""
 
@@ -190,6 +200,20 @@ class Alerts:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    def kept(self) -> Kept:
+        """What `restore` needs to go on from here; shares its objects with this one."""
+        return Kept(
+            open=list(self._open.values()),
+            of_signal=[(*signal, key) for signal, key in self._of_signal.items()],
+            found=[(*found, lately) for found, lately in self._found.items()],
+        )
+
+    def restore(self, kept: Kept) -> None:
+        """Goes on from where another left off; ``kept`` belongs to this one from now on."""
+        self._open = OrderedDict((held.key, held) for held in kept.open)
+        self._of_signal = {(pattern, key): subject for pattern, key, subject in kept.of_signal}
+        self._found = OrderedDict(((block, family), lately) for block, family, lately in kept.found)
 
     def absorb(self, pattern: int, key: int, time: int, calls: int, level: int) -> bool:
         """Takes in a signal that only adds calls to an alert, for which nothing need be described.

@@ -1,23 +1,15 @@
 """The one way a function is compiled here, and the small arithmetic that kernels share.
 
 ``@kernel`` compiles with numba: cached on disk, without the interpreter lock, without fast-math (so that
-every machine decides alike). numba does not notice when a function imported from another file changes, so
-the cache lives in a directory named after a digest of every source in this package and numba's version: a
-changed source compiles anew, an unchanged one loads in milliseconds.
-
-``RINGFENCE_CACHE_DIR`` names another directory for the cache; the default is the user's own cache directory.
-Where neither can be written, kernels are compiled at each start, with a warning.
+every machine decides alike). `detectors.cache` says where the cache is and when it is stale: a changed source
+compiles anew, an unchanged one loads in less than a second. Where no cache can be written, kernels are
+compiled at each start, with a warning.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import sys
-import tempfile
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -25,48 +17,14 @@ import numpy as np
 from numba.core.codegen import CPUCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 
+from detectors.cache import KernelCache, cache_directory, writable
+
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def sources_digest() -> str:
-    """16 hex digits over the package's sources, numba's and Python's version."""
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def cache_root() -> Path | None:
-    """Where compiled things are kept: ``RINGFENCE_CACHE_DIR``, else the user's cache; None without a home."""
-    for variable, below in (("RINGFENCE_CACHE_DIR", "."), ("XDG_CACHE_HOME", "ringfence")):
-        if value := os.environ.get(variable):
-            return Path(value) / below
-    try:
-        return Path.home() / ".cache" / "ringfence"
-    except RuntimeError:
-        return None
-
-
-def cache_directory() -> Path | None:
-    """Where compiled kernels are kept; None without a home."""
-    root = cache_root()
-    return None if root is None else root / "kernels" / sources_digest()
-
-
-def _writable(directory: Path) -> bool:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            return True
-    except OSError:
-        return False
 
 
 def _use_cache() -> bool:
     directory = cache_directory()
-    if directory is not None and _writable(directory):
-        numba.config.CACHE_DIR = str(directory)
+    if directory is not None and writable(directory):
         return True
     warnings.warn(
         f"kernels are compiled anew at each start: {directory or 'the cache directory'} cannot be written; "
@@ -119,9 +77,17 @@ class _PartCompiler(CompilerBase):  # type: ignore[misc]
 _PART_OPTIONS = _OPTIONS | {"no_cpython_wrapper": True, "pipeline_class": _PartCompiler}
 
 
+KERNELS: list[Any] = []
+"""Every kernel of the modules that are imported, as numba's dispatchers."""
+
+
 def kernel(function: F) -> F:
     """Compile ``function`` on its first call. Typed as the function it wraps."""
-    return cast(F, numba.njit(cache=CACHED, **_OPTIONS)(function))
+    dispatcher = numba.njit(**_OPTIONS)(function)
+    if CACHED:
+        dispatcher._cache = KernelCache(function)
+    KERNELS.append(dispatcher)
+    return cast(F, dispatcher)
 
 
 def inlined(function: F) -> F:

@@ -327,6 +327,14 @@ class _Table:
         self.slots = larger
 
 
+def warm() -> None:
+    """Compile what fills tables, or load it from the cache: an entry may come while calls are looked at."""
+    table = _Table()
+    table.insert(1, 1, 1, 0)
+    table.free(1, 1, 1)
+    table._rebuild()
+
+
 class ListBook:
     """The entries of the topic that detection needs, at most ``most``, kept as tables.
 

@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from config.settings import NumberingSettings
 from detectors import plan_additions, plan_build, plan_patterns, plan_tree
+from detectors.cache import cache_root
 from detectors.calls import NumberKind, NumberStatus
-from detectors.kernels import cache_root, inlined, kernel
+from detectors.kernels import inlined, kernel
 
 log = logging.getLogger(__name__)
 

@@ -22,8 +22,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from river import compose, linear_model, optim, preprocessing
-
 from config.settings import ReputationSettings
 from detectors.alert import Evidence
 from detectors.behaviour import NAMES, SHARES, Features, vector_of
@@ -70,6 +68,10 @@ def vector_from(f: Features) -> Vector:
 
 
 def new_model() -> Any:
+    """river is loaded with the first model: it takes longer than all else, and `detect` needs only the names
+    of features here."""
+    from river import compose, linear_model, optim, preprocessing
+
     return compose.Pipeline(
         preprocessing.StandardScaler(),
         linear_model.LogisticRegression(optimizer=optim.AdaGrad(0.1), l2=1e-4),

@@ -19,22 +19,19 @@ import structlog
 from mode import Service
 
 from config.settings import Settings
-from detectors.fold import warm
 from detectors.plan import NumberingPlan
 from streams.clock import EventClock
-from streams.detect.runner import DetectRole
 from streams.health import Health, Readiness
-from streams.ingest.runner import IngestRole
 from streams.metrics import Metrics
 from streams.outbox import Outbox
-from streams.profile.runner import ProfileRole
-from streams.respond.runner import RespondRole
-from streams.runner import Role, Runner
+from streams.runner import Runner
 from streams.store.opening import open_store
 from streams.store.ports import Store
 from streams.store.runner import StoreRole, add_agents
 from streams.store.schema import prune
 from streams.store.writer import Writer
+from streams.warming import warm
+from streams.work import Role
 
 REPORT_EVERY_S = 60.0
 WATCH_EVERY_S = 1.0
@@ -65,19 +62,27 @@ class RingfenceService(Service):  # type: ignore[misc]
             )
 
     def _open_roles(self) -> Iterable[Role]:
+        """A role is imported where it runs: a process loads nothing that only another role needs."""
         settings, metrics = self.settings, self.metrics
         plan = NumberingPlan.load(settings.numbering)
-        if "detect" in self.roles:
-            warm()
+        warm(settings, plan, self.roles)
         for name in self.roles:
             match name:
                 case "ingest":
+                    from streams.ingest.runner import IngestRole
+
                     yield IngestRole(settings, plan, metrics)
                 case "detect":
+                    from streams.detect.runner import DetectRole
+
                     yield DetectRole(settings, plan, metrics)
                 case "profile":
+                    from streams.profile.runner import ProfileRole
+
                     yield ProfileRole(settings, metrics)
                 case "respond":
+                    from streams.respond.runner import RespondRole
+
                     yield RespondRole(settings, plan, metrics, EventClock(time.monotonic))
                 case "store":
                     assert self.writer is not None

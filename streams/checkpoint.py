@@ -1,11 +1,14 @@
-"""The one order in which work becomes durable: flush, then commit.
+"""The one order in which work becomes durable: flush, commit, snapshot.
 
 1. Everything a poll gave rise to (frames, alerts, summaries, rules) is acknowledged by the broker with
    all replicas, and what goes to the store is durably inserted.
 2. Only then is the offset behind that poll committed.
+3. Only right after a commit, before another record is processed, is a snapshot of a state taken
+   (``streams.snapshots``): it stands for exactly the committed offset.
 
-So a crash between the two costs a repetition, never a loss; and since ids are hashes of content and every
-sink replaces by id, a repetition changes nothing.
+So a crash between 1 and 2 costs a repetition, never a loss; and since ids are hashes of content and every
+sink replaces by id, a repetition changes nothing. A crash after 2 costs a longer replay. No snapshot is ever
+ahead of the commit, so none can leave out an alert that was not sent.
 """
 
 from __future__ import annotations

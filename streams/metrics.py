@@ -78,6 +78,16 @@ WAIT = Declared(
 REBUILD = Declared(
     "ringfence_rebuild_seconds", "gauge", ("role",), "Seconds the role's last rebuild of its state took."
 )
+SNAPSHOTS = Declared(
+    "ringfence_snapshots_total",
+    "counter",
+    ("outcome",),
+    "Snapshots of state: written, failed, used by a rebuild, or passed_over by one.",
+)
+SNAPSHOT_BYTES = Declared("ringfence_snapshot_bytes", "gauge", (), "Size of the last snapshot written.")
+SNAPSHOT_PAUSE = Declared(
+    "ringfence_snapshot_pause_seconds", "gauge", (), "How long detection waited for the last snapshot."
+)
 PROFILE_TRUNKS = Declared("ringfence_profile_trunks", "gauge", (), "Trunks whose traffic is profiled.")
 PROFILE_VECTORS = Declared(
     "ringfence_profile_vectors", "gauge", (), "Vectors the live profile models have learnt."
@@ -123,6 +133,9 @@ DECLARED = (
     COMMIT_AGE,
     WAIT,
     REBUILD,
+    SNAPSHOTS,
+    SNAPSHOT_BYTES,
+    SNAPSHOT_PAUSE,
     PROFILE_TRUNKS,
     PROFILE_VECTORS,
     MODEL_VECTORS,
@@ -283,6 +296,18 @@ class Metrics:
 
     def rebuilt(self, role: str, seconds: float) -> None:
         self._gauges[REBUILD].labels(role).set(seconds)
+
+    def snapshot(
+        self, outcome: Literal["written", "failed", "used", "passed_over"], size: int | None = None
+    ) -> None:
+        """What became of a snapshot; ``size`` in bytes where it was written."""
+        self._add(SNAPSHOTS, 1, outcome)
+        if size is not None:
+            self._gauges[SNAPSHOT_BYTES].set(size)
+
+    def snapshot_packed(self, seconds: float) -> None:
+        """Detection of a partition stood still for this long."""
+        self._gauges[SNAPSHOT_PAUSE].set(seconds)
 
     def loop_delay(self, seconds: float) -> None:
         self._gauges[LOOP_DELAY].set(seconds)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -25,16 +25,12 @@ from streams.health import Readiness
 from streams.metrics import Metrics
 from streams.offsets import committed_offset
 from streams.outbox import Outbox
-from streams.wire.outgoing import Outgoing
-
-POLL_MS = 200
-"""An empty poll waits this long; it bounds how late a stop or a commit is noticed."""
+from streams.reading import POLL_MS, reading, replay
+from streams.snapshots import SnapshotError
+from streams.work import KeptWork, Role, Work
 
 MAX_POLL_INTERVAL_MS = 1_000_000
 """A rebuild may keep a worker from polling for minutes; heartbeats go on, so it must not be expelled."""
-
-MAX_FETCH_BYTES = 4 << 20
-"""Of one partition in one fetch: bounds memory to partitions x this, and to one record where it is longer."""
 
 STOP_TIMEOUT_S = 10.0
 """For each last thing a stopping worker waits for; longer, and an orchestrator kills it meanwhile."""
@@ -47,56 +43,6 @@ STALL_S = 10.0
 
 RETRY_S = 2.0
 """After a failure the role waits this long, then starts over from the last commit."""
-
-
-class Work(Protocol):
-    """The state behind one input partition."""
-
-    def process(self, records: Sequence[Any], live: bool) -> list[Outgoing]:
-        """Fold ``records`` (in offset order) in; what comes out of it.
-
-        ``live`` is False while state is rebuilt: what comes out was sent before, so nothing is counted
-        and what is returned is dropped.
-        """
-
-
-class Role:
-    """How a role binds its step to topics."""
-
-    name: str
-    topics: tuple[str, ...]
-    """Full names, in the order in which one poll's records are processed. A role that needs several
-    single-partition topics on one worker names them together: the range assignor keeps them together."""
-    lookback_ms: int | None = None
-    """How far before the commit its state reaches."""
-    stateful = False
-    """Whether its state is a fold over its input, to be rebuilt when partitions are assigned."""
-    linger_s = 0.0
-    """Pause after a poll that gave less than a full one, so that outgoing records are of a good size."""
-
-    def lookback(self, topic: str) -> int | None:
-        """How far before the commit its state reaches on ``topic``; None: to the topic's beginning."""
-        return self.lookback_ms
-
-    async def restore(self, partitions: set[TopicPartition]) -> None:
-        """Read what the role needs besides its input (compacted topics) before any work is opened."""
-
-    def open(self, partition: TopicPartition) -> Work:
-        raise NotImplementedError
-
-    async def follow(self) -> None:
-        """Called before the records of a poll are processed: take in what came on topics that the role
-        reads whole on every worker."""
-
-    async def close(self) -> None:
-        """Let go of what `restore` opened."""
-
-    async def flush(self) -> None:
-        """Make durable what went to a sink other than Kafka."""
-
-    def idle(self) -> list[Outgoing]:
-        """Called after every poll: what is due without any record."""
-        return []
 
 
 class Runner(Service):  # type: ignore[misc]
@@ -119,6 +65,8 @@ class Runner(Service):  # type: ignore[misc]
         self.metrics = metrics
         self._work: dict[TopicPartition, Work] = {}
         self._next: dict[TopicPartition, int] = {}
+        self._snapshot_due: dict[TopicPartition, float] = {}
+        self._snapshot_at: dict[TopicPartition, int] = {}
         self._generation = 0
         self._assigned = False
         self._rebuilt = -1
@@ -154,9 +102,13 @@ class Runner(Service):  # type: ignore[misc]
             self._log.warning("no commit before stopping: what it waits for does not answer")
         else:
             await self._commit_before("stopping", STOP_TIMEOUT_S)
-        for close in (self.role.close, self.producer.stop, self.consumer.stop):
+        for close in (self.role.close, self._stop_snapshots, self.producer.stop, self.consumer.stop):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(close(), STOP_TIMEOUT_S)
+
+    async def _stop_snapshots(self) -> None:
+        if self.role.snapshots is not None:
+            await self.role.snapshots.stop()
 
     async def _commit_before(self, what: str, seconds: float) -> None:
         try:
@@ -211,6 +163,7 @@ class Runner(Service):  # type: ignore[misc]
                     committed_at = time.monotonic()
                     self.metrics.committed(self.role.name)
                     self.metrics.lag(self.role.name, self._lag())
+                    await self._take_snapshot()
             if self.role.linger_s:
                 await self.sleep(self.role.linger_s)
 
@@ -225,6 +178,28 @@ class Runner(Service):  # type: ignore[misc]
             await self.checkpoint.send(out)
         self._next[partition] = records[-1].offset + 1
         self.checkpoint.processed(partition, records[-1].offset + 1)
+
+    async def _take_snapshot(self) -> None:
+        """Of the partition whose turn it is, right after a commit: the state then stands for that offset."""
+        snapshots = self.role.snapshots
+        if snapshots is None or snapshots.busy:
+            return
+        now = time.monotonic()
+        waiting = [each for each, due in self._snapshot_due.items() if due <= now and self._moved_on(each)]
+        if not waiting:
+            return
+        partition = min(waiting, key=self._snapshot_due.__getitem__)
+        work = self._work[partition]
+        assert isinstance(work, KeptWork)
+        self._snapshot_due[partition] = now + self.settings.detect.snapshot_ms / 1000
+        self._snapshot_at[partition] = self._next[partition]
+        parts = await asyncio.to_thread(work.snapshot)
+        self.metrics.snapshot_packed(time.monotonic() - now)
+        snapshots.save(partition.partition, self._next[partition], work.layout, parts)
+
+    def _moved_on(self, partition: TopicPartition) -> bool:
+        """Whether there is anything that its last snapshot does not know."""
+        return self._next.get(partition) != self._snapshot_at.get(partition)
 
     @contextlib.contextmanager
     def _waiting(self) -> Iterator[None]:
@@ -265,14 +240,16 @@ class Runner(Service):  # type: ignore[misc]
         partitions = self.consumer.assignment()
         self._work = {}
         self._next = {}
+        self._snapshot_at = {}
         started = time.monotonic()
         await self.role.restore(partitions)
+        if self.role.snapshots is not None:
+            await self.role.snapshots.read_manifests()
         replayed = 0
         for partition in sorted(partitions, key=self._order):
-            work = self.role.open(partition)
-            if self.role.stateful:
-                replayed += await self._replay(partition, work, generation)
-            self._work[partition] = work
+            self._work[partition], count = await self._restored(partition, generation)
+            replayed += count
+        self._schedule_snapshots(started)
         await self._go_back_to_commit(partitions)
         if generation != self._generation:
             return
@@ -291,16 +268,46 @@ class Runner(Service):  # type: ignore[misc]
             else:
                 self.consumer.seek(partition, committed)
 
-    async def _replay(self, partition: TopicPartition, work: Work, generation: int) -> int:
-        committed = await committed_offset(self.consumer, partition)
+    async def _restored(self, partition: TopicPartition, generation: int) -> tuple[Work, int]:
+        """The partition's state as it was at the commit, and how many records were replayed for it."""
+        committed = await committed_offset(self.consumer, partition) if self.role.stateful else None
         if not committed:
-            return 0
+            return self.role.open(partition), 0
+        work, start = await self._from_snapshot(partition, committed)
         lookback = self.role.lookback(partition.topic)
 
         def still_ours() -> bool:
             return generation == self._generation
 
-        return await replay(self.settings, partition, committed, lookback, work, still_ours)
+        return work, await replay(self.settings, partition, committed, lookback, work, still_ours, start)
+
+    async def _from_snapshot(self, partition: TopicPartition, committed: int) -> tuple[Work, int | None]:
+        """State from the newest snapshot that is whole and fits, and its offset; or a new one, and None."""
+        work = self.role.open(partition)
+        if self.role.snapshots is None:
+            return work, None
+        assert isinstance(work, KeptWork)
+        async for manifest, parts in self.role.snapshots.find(partition.partition, work.layout, committed):
+            try:
+                await asyncio.to_thread(work.restore, parts)
+            except SnapshotError as error:
+                self.role.snapshots.pass_over(manifest, str(error))
+                work = self.role.open(partition)
+                assert isinstance(work, KeptWork)
+            else:
+                self.metrics.snapshot("used")
+                self._log.info("from a snapshot", partition=partition.partition, offset=manifest.offset)
+                return work, manifest.offset
+        return work, None
+
+    def _schedule_snapshots(self, now: float) -> None:
+        """The partitions take turns, so that one waits for its snapshot at a time."""
+        every_s = self.settings.detect.snapshot_ms / 1000
+        count = len(self._work)
+        self._snapshot_due = {
+            partition: now + every_s * (place + 1) / count
+            for place, partition in enumerate(sorted(self._work, key=self._order))
+        }
 
     async def revoked(self) -> None:
         self._generation += 1
@@ -325,119 +332,3 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         self._runner.assigned()
-
-
-def reading(settings: Settings) -> dict[str, Any]:
-    """Settings that every consumer shares."""
-    return {
-        "bootstrap_servers": settings.kafka.brokers,
-        "request_timeout_ms": settings.kafka.request_timeout_ms,
-        "max_partition_fetch_bytes": MAX_FETCH_BYTES,
-        "check_crcs": False,
-        "auto_offset_reset": "earliest",  # never past what was not read
-    }
-
-
-async def replay(
-    settings: Settings,
-    partition: TopicPartition,
-    end: int,
-    lookback_ms: int | None,
-    work: Work,
-    still_wanted: Any,
-) -> int:
-    """Feed ``work`` the records before offset ``end`` that are at most ``lookback_ms`` older; how many."""
-    consumer = AIOKafkaConsumer(group_id=None, enable_auto_commit=False, **reading(settings))
-    await consumer.start()
-    try:
-        consumer.assign([partition])
-        position = await _start_of_replay(settings, consumer, partition, end, lookback_ms)
-        consumer.seek(partition, position)
-        fed = 0
-        while position < end and still_wanted():
-            polled = await consumer.getmany(partition, timeout_ms=POLL_MS)
-            records = [record for record in polled.get(partition, []) if record.offset < end]
-            if records:
-                await asyncio.to_thread(work.process, records, False)
-                fed += len(records)
-            position = await consumer.position(partition)
-        return fed
-    finally:
-        await consumer.stop()
-
-
-async def _start_of_replay(
-    settings: Settings,
-    consumer: AIOKafkaConsumer,
-    partition: TopicPartition,
-    end: int,
-    lookback_ms: int | None,
-) -> int:
-    beginning = (await consumer.beginning_offsets([partition]))[partition]
-    if lookback_ms is None or beginning >= end:
-        return int(min(beginning, end))
-    consumer.seek(partition, max(beginning, end - 1))
-    last = await asyncio.wait_for(consumer.getone(partition), settings.kafka.request_timeout_ms / 1000)
-    found = await consumer.offsets_for_times({partition: max(0, last.timestamp - lookback_ms)})
-    start = found[partition].offset if found[partition] is not None else beginning
-    return int(min(max(beginning, start), end))
-
-
-class Follower:
-    """Reads single-partition ``topic`` whole, then follows it, outside of any group: every worker has all
-    of it. ``take`` is given each record in order."""
-
-    def __init__(self, settings: Settings, topic: str, take: Callable[[Any], None]) -> None:
-        self._settings = settings
-        self._partition = TopicPartition(topic, 0)
-        self._take = take
-        self._consumer: AIOKafkaConsumer | None = None
-
-    async def start(self) -> None:
-        """Returns when everything that was there at the call is taken in."""
-        self._consumer = AIOKafkaConsumer(group_id=None, enable_auto_commit=False, **reading(self._settings))
-        await self._consumer.start()
-        self._consumer.assign([self._partition])
-        end = (await self._consumer.end_offsets([self._partition]))[self._partition]
-        await self._consumer.seek_to_beginning(self._partition)
-        while await self._consumer.position(self._partition) < end:
-            await self._poll(POLL_MS)
-
-    async def catch_up(self) -> None:
-        """Takes in what has arrived since; waits for nothing."""
-        await self._poll(0)
-
-    async def stop(self) -> None:
-        if self._consumer is not None:
-            await self._consumer.stop()
-            self._consumer = None
-
-    async def _poll(self, timeout_ms: int) -> None:
-        assert self._consumer is not None, "the follower was started"
-        for records in (await self._consumer.getmany(self._partition, timeout_ms=timeout_ms)).values():
-            for record in records:
-                self._take(record)
-
-
-async def read_compacted(settings: Settings, topic: str) -> dict[bytes, bytes]:
-    """The present content of single-partition compacted ``topic``: key to value, tombstones left out."""
-    partition = TopicPartition(topic, 0)
-    content: dict[bytes, bytes] = {}
-
-    class Latest:
-        def process(self, records: Sequence[Any], live: bool) -> list[Outgoing]:
-            for record in records:
-                if record.value is None:
-                    content.pop(record.key, None)
-                else:
-                    content[record.key] = record.value
-            return []
-
-    consumer = AIOKafkaConsumer(group_id=None, enable_auto_commit=False, **reading(settings))
-    await consumer.start()
-    try:
-        end = (await consumer.end_offsets([partition]))[partition]
-    finally:
-        await consumer.stop()
-    await replay(settings, partition, end, None, Latest(), lambda: True)
-    return content

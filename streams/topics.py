@@ -19,6 +19,8 @@ NAMES = (
     "calls",
     "calls.rejected",
     "frames",
+    "snapshots",
+    "snapshots.parts",
     "summaries",
     "candidates",
     "baselines",
@@ -36,6 +38,11 @@ _DAY_MS = 24 * _HOUR_MS
 _MIB = 1 << 20
 _BATCH_BYTES = 8 * _MIB
 """Of one record of `frames` or `summaries`: a poll's worth of rows."""
+MAX_PART_BYTES = 4 * _MIB
+"""Of one record of `snapshots.parts`, which are cut far smaller."""
+_PARTS_SEGMENT_BYTES = 128 * _MIB
+_PARTS_LAG_MS = 600_000
+"""Parts of dropped snapshots leave the disk about this long after, a segment at a time."""
 _ENVELOPE_BYTES = _MIB
 """What keys, headers and record framing may add to a message's own bytes."""
 _BASE64 = 4 / 3
@@ -49,6 +56,8 @@ class TopicSpec:
     partitions: int
     replication: int
     config: Mapping[str, str] = field(default_factory=dict)
+    shared_out: bool = False
+    """Whether kafka.partitions says how many partitions it has, as of every such topic."""
 
 
 @dataclass(frozen=True)
@@ -87,20 +96,31 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         "max.compaction.lag.ms": str(_HOUR_MS),
         "delete.retention.ms": str(_DAY_MS),
     }
+    parts = {
+        "cleanup.policy": "compact,delete",
+        "retention.ms": hours["retention.ms"],
+        "segment.bytes": str(_PARTS_SEGMENT_BYTES),
+        "min.cleanable.dirty.ratio": "0.1",
+        "max.compaction.lag.ms": str(_PARTS_LAG_MS),
+        "delete.retention.ms": str(_PARTS_LAG_MS),
+    }
     durable = {"min.insync.replicas": "2"} if kafka.replication >= 3 else {}
 
     def spec(
-        name: str, config: Mapping[str, str], largest: int | None = None, partitions: int = 1
+        name: str, config: Mapping[str, str], largest: int | None = None, partitions: int = 0
     ) -> TopicSpec:
         limit = {"max.message.bytes": str(largest)} if largest else {}
+        config = {**config, **limit, **durable}
         return TopicSpec(
-            topic_name(settings, name), partitions, kafka.replication, {**config, **limit, **durable}
+            topic_name(settings, name), partitions or 1, kafka.replication, config, bool(partitions)
         )
 
     return [
         spec("calls", hours, ingest.max_message_bytes + _ENVELOPE_BYTES, kafka.partitions),
         spec("calls.rejected", hours, rejection),
         spec("frames", hours, _BATCH_BYTES, kafka.partitions),
+        spec("snapshots", kept),
+        spec("snapshots.parts", parts, MAX_PART_BYTES, kafka.partitions),
         spec("summaries", hours, _BATCH_BYTES),
         spec("candidates", hours),
         spec("baselines", kept),
@@ -181,8 +201,9 @@ def _differences(admin: Any, specs: list[TopicSpec]) -> list[Difference]:
         return found
     described = {topic["name"]: topic for topic in admin.describe_topics([spec.name for spec in present])}
     configured = _configurations(admin, present)
+    together = [spec.name for spec in specs if spec.shared_out]
     for spec in present:
-        found += _shape_differences(spec, described[spec.name]["partitions"])
+        found += _shape_differences(spec, described[spec.name]["partitions"], together)
         found += _config_differences(spec, configured.get(spec.name, {}))
     return found
 
@@ -199,10 +220,12 @@ def _missing(spec: TopicSpec) -> Difference:
     return Difference(spec.name, "missing", "", "", "run `ringfence topics create`")
 
 
-def _shape_differences(spec: TopicSpec, partitions: list[dict[str, Any]]) -> list[Difference]:
+def _shape_differences(
+    spec: TopicSpec, partitions: list[dict[str, Any]], together: list[str]
+) -> list[Difference]:
     found = []
     if len(partitions) != spec.partitions:
-        advice = _partition_advice(spec, len(partitions))
+        advice = _partition_advice(spec, len(partitions), together)
         found.append(Difference(spec.name, "partitions", str(len(partitions)), str(spec.partitions), advice))
     replicas = min((len(partition["replica_nodes"]) for partition in partitions), default=0)
     if replicas != spec.replication:
@@ -213,13 +236,15 @@ def _shape_differences(spec: TopicSpec, partitions: list[dict[str, Any]]) -> lis
     return found
 
 
-def _partition_advice(spec: TopicSpec, actual: int) -> str:
-    anew = f"stop the service, delete {spec.name} and run `ringfence topics create`"
-    if spec.partitions == 1:
+def _partition_advice(spec: TopicSpec, actual: int, together: list[str]) -> str:
+    """``together`` are the topics that have as many partitions as each other."""
+    if not spec.shared_out:
+        anew = f"stop the service, delete {spec.name} and run `ringfence topics create`"
         return f"it must have one, because its order matters: {anew}"
     return (
         f"set kafka.partitions back to {actual}; or, because a number's history belongs to its partition and "
-        f"cannot follow it, let the service finish what is on the topics, then {anew}"
+        "cannot follow it, let the service finish what is on the topics, stop it, delete "
+        f"{' and '.join(together)} and run `ringfence topics create`"
     )
 
 

@@ -12,6 +12,7 @@ from detectors.fold import State, columns_of, fold, new_output, new_state, param
 from detectors.lists import Lists, no_lists
 from detectors.plain_lists import PlainLists
 from detectors.reference import Reference, Said
+from streams.detect.snapshot import arrays_of
 from tests.traffic import Row, frame
 
 SMALL = DetectSettings(
@@ -41,6 +42,11 @@ def with_hashes(rows: Iterable[Row]) -> list[Row]:
         }
         for row in rows
     ]
+
+
+def state_bytes(state: State) -> bytes:
+    """Every array of a state, to the last byte."""
+    return b"".join(path.encode() + array.tobytes() for path, array in arrays_of(state))
 
 
 def by_kernel(

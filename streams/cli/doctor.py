@@ -86,7 +86,7 @@ def _python(_settings: Settings) -> Iterator[Finding]:
 
 
 def _kernels(_settings: Settings) -> Iterator[Finding]:
-    from detectors import kernels
+    from detectors import cache, kernels
 
     if not kernels.CACHED:
         do_next = "set RINGFENCE_CACHE_DIR to a directory that can be written"
@@ -94,7 +94,7 @@ def _kernels(_settings: Settings) -> Iterator[Finding]:
             "kernels", "warning", "they are compiled anew at each start, which takes minutes", do_next
         )
         return
-    directory = kernels.cache_directory()
+    directory = cache.cache_directory()
     if directory is not None and any(directory.rglob("*.nbi")):
         yield Finding("kernels", "ok", f"compiled, in {directory}")
     else:
@@ -170,7 +170,7 @@ def _store(settings: Settings) -> Iterator[Finding]:
 
 
 def _schema(store: Store) -> Iterator[Finding]:
-    from streams.store.schema import check_schema
+    from streams.store.upgrade import check_schema
 
     problems = check_schema(store)
     for problem in problems:

@@ -13,7 +13,8 @@ from streams.cli.context import load, tell, write_json, write_table
 from streams.cli.exits import NO, Usage
 from streams.store.opening import open_store
 from streams.store.ports import Store
-from streams.store.schema import apply_schema, capabilities_of, check_schema, ddl, model
+from streams.store.schema import capabilities_of, ddl, model
+from streams.store.upgrade import apply_schema, check_schema
 
 NEWEST = "999"
 

@@ -12,9 +12,11 @@ def warm_command() -> None:
     started = time.monotonic()
     tell("compiling kernels and the numbering plan (a minute or two the first time)")
     settings = load()
-    from detectors.fold import warm
+    from detectors.cache import prune
     from detectors.plan import NumberingPlan
+    from streams.warming import warm
 
-    NumberingPlan.load(settings.numbering)
-    warm()
+    warm(settings, NumberingPlan.load(settings.numbering))
+    for old in prune():
+        tell(f"removed {old}, which nobody has used for a day")
     tell(f"warm after {time.monotonic() - started:.0f} s")

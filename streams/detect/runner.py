@@ -18,11 +18,13 @@ from detectors.lists import ListBook
 from detectors.plan import NumberingPlan
 from streams.detect.step import Detect, new_lists
 from streams.metrics import Metrics
-from streams.runner import Follower, Role, Work
+from streams.reading import Follower
+from streams.snapshots import Snapshots
 from streams.topics import topic_name
 from streams.wire.frames import decode_frame
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import ListEntry, decode, encode
+from streams.work import Role, Work
 
 _log = structlog.get_logger("detect")
 
@@ -40,6 +42,8 @@ class DetectRole(Role):
         self._plan = plan
         self._metrics = metrics
         self.lists = new_lists(settings)
+        if settings.detect.snapshot_ms:
+            self.snapshots = Snapshots(settings, metrics)
         self._follower = Follower(settings, topic_name(settings, "lists"), self._listed)
 
     async def restore(self, partitions: set[TopicPartition]) -> None:
@@ -85,14 +89,18 @@ class _Partition:
         self._metrics = metrics
         self._partition = partition
         self._counted_at = 0.0
+        self.layout = self._detect.layout
+        self.snapshot = self._detect.snapshot
+        self.restore = self._detect.restore
 
     def process(self, records: Sequence[Any], live: bool) -> list[Outgoing]:
         out: list[Outgoing] = []
         for record in records:
             batch = decode_frame(record.value)
-            detected = self._detect(batch, record.offset)
             if not live:
+                self._detect.rebuild(batch)
                 continue
+            detected = self._detect(batch, record.offset)
             out += [
                 Outgoing(self._alerts, alert.alert_id.encode(), encode(alert)) for alert in detected.alerts
             ]

@@ -6,7 +6,8 @@ other records changes the summaries' borders, never the alerts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import pyarrow as pa
@@ -27,16 +28,14 @@ from detectors.neighbour import Neighbour
 from detectors.policy import Policy
 from detectors.registry import by_pattern, features_by_pattern
 from detectors.rotation import Rotation
-from detectors.shape import (
-    Call,
-    Detector,
-    Signal,
-)
+from detectors.shape import Detector, Signal
 from detectors.signals import Output
 from detectors.subjects import used
 from detectors.sweep import Sweep
 from detectors.unallocated import Plan, Unallocated
 from detectors.wangiri import Wangiri
+from streams.detect.rows import Rows
+from streams.detect.snapshot import Memory, layout_of, pack, unpack
 from streams.wire.records import Candidate, ListEntry, Summary, SummaryRow
 
 KNOWN_TRUNKS = 65_536
@@ -45,6 +44,7 @@ KNOWN_TRUNKS = 65_536
 _NAMES = {
     pattern: [feature.name for feature in features] for pattern, features in features_by_pattern().items()
 }
+_MEASURED = [feature.name for feature in FEATURES]
 
 
 class Detected(NamedTuple):
@@ -95,19 +95,37 @@ class Detect:
         columns = columns_of(batch)
         if batch.num_rows == 0:
             return Detected([], None)
-        self._learn_trunks(batch, columns)
         evicted = self._evicted()
         output = new_output(batch.num_rows)
+        rows = Rows(batch)
         alerts: list[Alert] = []
         candidates: list[Candidate] = []
+        for found in self._fold(batch, columns, rows, output):
+            alerts += found
+            candidates += self._candidates_of(rows, output, offset)
+        summary = self._summary(batch, columns, output, offset, self._evicted() - evicted)
+        return Detected(alerts, summary, candidates)
+
+    def rebuild(self, batch: pa.RecordBatch) -> None:
+        """Folds in a record that was told of before: the same state, and nothing comes of it.
+
+        Raises ValueError where ``batch`` is not in FRAME_SCHEMA.
+        """
+        columns = columns_of(batch)
+        if batch.num_rows:
+            deque(self._fold(batch, columns, Rows(batch), new_output(batch.num_rows)), maxlen=0)
+
+    def _fold(
+        self, batch: pa.RecordBatch, columns: Columns, rows: Rows, output: Output
+    ) -> Iterator[list[Alert]]:
+        """The alerts of all rows, as often as ``output`` is to be emptied; what else is in it goes then."""
+        self._learn_trunks(batch, columns)
+        plan_version = (batch.schema.metadata or {}).get(b"plan_version", b"").decode() or self._plan.version
         row = 0
         while row < batch.num_rows:
             row = fold(columns, row, self.state, self._parameters, self._lists.tables, output)
-            alerts += self._alerts_of(batch, output)
-            candidates += self._candidates_of(batch, output, offset)
+            yield self._alerts_of(rows, output, plan_version)
             output.used[:] = 0
-        summary = self._summary(batch, columns, output, offset, self._evicted() - evicted)
-        return Detected(alerts, summary, candidates)
 
     def listed(self, entry_id: str, entry: ListEntry | None) -> None:
         """An entry of `lists` came, changed or (None) went; it counts from the next record on.
@@ -115,6 +133,24 @@ class Detect:
         Raises ValueError that names the field, its value and what was expected.
         """
         self._lists.put(entry_id, entry)
+
+    def snapshot(self) -> list[bytes]:
+        """All that is remembered, as parts of a snapshot (``streams.detect.snapshot``)."""
+        return pack(self.state, Memory(self._alerts.kept(), self._trunks))
+
+    def restore(self, parts: Iterable[bytes]) -> None:
+        """Goes on from a snapshot; for one that has folded nothing yet.
+
+        Raises SnapshotError where a part is damaged or does not fit; this one is of no use then.
+        """
+        memory = unpack(parts, self.state)
+        self._trunks.update(memory.trunks)
+        self._alerts.restore(memory.alerts)
+
+    @property
+    def layout(self) -> str:
+        """Which snapshots fit."""
+        return layout_of(self.state)
 
     def subjects(self) -> dict[str, int]:
         """Subjects held, by table. Counts them: not for every record."""
@@ -136,9 +172,7 @@ class Detect:
         state = self.state
         return sum(int(table.evicted[0]) for table in (state.callers, state.blocks, state.callees))
 
-    def _alerts_of(self, batch: pa.RecordBatch, output: Output) -> list[Alert]:
-        metadata = batch.schema.metadata or {}
-        plan_version = metadata.get(b"plan_version", b"").decode() or self._plan.version
+    def _alerts_of(self, rows: Rows, output: Output, plan_version: str) -> list[Alert]:
         alerts = []
         for told in output.signals[: output.used[0]].tolist():
             row, key, trunk, time, calls, pattern, level, contacts, opened, features = told
@@ -156,18 +190,18 @@ class Detect:
                 features=dict(zip(_NAMES[pattern], features.tolist(), strict=False)),
                 contacts=output.contacts[contacts] if contacts >= 0 else None,
             )
-            alert = self._alerts.take(signal, _call(batch, row), plan_version)
+            alert = self._alerts.take(signal, rows[row], plan_version)
             if alert is not None:
                 alerts.append(alert)
         return alerts
 
-    def _candidates_of(self, batch: pa.RecordBatch, output: Output, offset: int) -> list[Candidate]:
+    def _candidates_of(self, rows: Rows, output: Output, offset: int) -> list[Candidate]:
         found = []
         for row, key, time, is_block, *features in output.candidates[: output.used[2]].tolist():
-            call = _call(batch, row)
+            call = rows[row]
             subject_type: Literal["number", "block"] = "block" if is_block else "number"
             subject = f"+{key}*" if is_block else call.caller_spelled
-            named = {feature.name: round(value, 4) for feature, value in zip(FEATURES, features, strict=True)}
+            named = {name: round(value, 4) for name, value in zip(_MEASURED, features, strict=True)}
             counts = [named["attempts"], named["ends"]]
             found.append(
                 Candidate(
@@ -242,13 +276,3 @@ def config_hash(settings: Settings) -> str:
     return content_id(
         [section.model_dump(mode="json") for section in (settings.detectors, settings.evidence)]
     )[:16]
-
-
-_CALL = (
-    "call_id", "caller", "callee", "caller_text", "callee_text", "trunk", "from_network", "to_network",
-    "caller_status", "callee_tail", "caller_kind", "caller_operator", "gateway", "roaming", "redirecting",
-)  # fmt: skip
-
-
-def _call(batch: pa.RecordBatch, row: int) -> Call:
-    return Call(*(batch.column(name)[row].as_py() for name in _CALL))

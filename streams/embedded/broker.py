@@ -46,7 +46,7 @@ class EmbeddedBroker:
         return self._child is not None and self._child.running
 
     def settings(self, settings: Settings) -> Settings:
-        """``settings`` that lead to this broker."""
+        """``settings`` that lead to this broker, whose memory is no place for snapshots."""
         kafka = settings.kafka.model_copy(
             update={
                 "brokers": self.brokers,
@@ -55,7 +55,8 @@ class EmbeddedBroker:
                 "idempotent": False,
             }
         )
-        return settings.model_copy(update={"kafka": kafka})
+        detect = settings.detect.model_copy(update={"snapshot_ms": 0})
+        return settings.model_copy(update={"kafka": kafka, "detect": detect})
 
     def check(self) -> None:
         """Raises Fault, with what the broker logged last, where it ended by itself."""

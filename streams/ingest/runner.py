@@ -11,11 +11,11 @@ from config.settings import Settings
 from detectors.plan import NumberingPlan
 from streams.ingest.step import Ingest
 from streams.metrics import Metrics
-from streams.runner import Role, Work
 from streams.topics import topic_name
 from streams.wire.frames import encode_frames
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import SourceRecord, encode
+from streams.work import Role, Work
 
 
 class IngestRole(Role):

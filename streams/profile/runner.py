@@ -17,10 +17,11 @@ from detectors.seasons import HourLevels
 from streams.metrics import Metrics
 from streams.profile.models import LOOKBACK_MS, Models
 from streams.profile.step import Profile, lookback_ms
-from streams.runner import Role, Work, read_compacted
+from streams.reading import read_compacted
 from streams.topics import topic_name
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import Candidate, Command, Lesson, Summary, decode, encode
+from streams.work import Role, Work
 
 _log = structlog.get_logger("profile")
 

@@ -25,11 +25,12 @@ from detectors.campaigns import Change as CampaignChange
 from detectors.plan import NumberingPlan
 from streams.clock import EventClock
 from streams.metrics import Metrics
+from streams.reading import Follower, read_compacted
 from streams.respond.step import Respond
-from streams.runner import Follower, Role, Work, read_compacted
 from streams.topics import topic_name
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import BlockRule, Command, ListEntry, RuleChange, Summary, decode, encode
+from streams.work import Role, Work
 
 T = TypeVar("T")
 

@@ -20,7 +20,6 @@ from aiokafka import TopicPartition
 from config.settings import Settings
 from detectors.alert import Alert
 from detectors.campaigns import Campaign
-from streams.runner import Role, Work
 from streams.store.step import (
     Rows,
     rows_of_alert,
@@ -37,6 +36,7 @@ from streams.topics import topic_name
 from streams.wire.frames import decode_frame
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import BlockRule, Command, CommandOutcome, Rejection, RuleChange, Summary, decode
+from streams.work import Role, Work
 
 AGENT_BATCH = 1_000
 AGENT_BATCH_SECONDS = 0.5

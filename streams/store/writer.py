@@ -16,7 +16,7 @@ import structlog
 
 from config.settings import StoreSettings
 from streams.store.ports import Rows, Store, joined
-from streams.store.schema import apply_schema
+from streams.store.upgrade import apply_schema
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 10.0

@@ -13,15 +13,7 @@ import pytest
 from config.settings import StoreSettings
 from streams.store.opening import open_store
 from streams.store.ports import Rows, Store, StoreError, StoreUnavailable
-from streams.store.schema import (
-    Column,
-    apply_schema,
-    capabilities_of,
-    check_schema,
-    ddl,
-    model,
-    prune,
-)
+from streams.store.schema import Column, capabilities_of, ddl, model, prune
 from streams.store.step import (
     rows_of_alert,
     rows_of_calls,
@@ -30,6 +22,7 @@ from streams.store.step import (
     rows_of_rule_change,
     rows_of_summary,
 )
+from streams.store.upgrade import apply_schema, check_schema
 from streams.store.writer import Writer
 from streams.wire.records import RuleChange
 from tests.servers import ClickHouseServer, clickhouse_server
@@ -406,6 +399,7 @@ import sys
 from config.settings import StoreSettings
 from streams.store.opening import open_store
 from streams.store.step import rows_of_alert
+from streams.store.upgrade import apply_schema, check_schema
 from streams.store.writer import Writer
 from tests.stores import LONG, an_alert
 settings = StoreSettings(path=sys.argv[1], **LONG)

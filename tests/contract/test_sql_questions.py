@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from streams.store.ports import Store
-from streams.store.schema import apply_schema, model
+from streams.store.schema import model
+from streams.store.upgrade import apply_schema
 from tests.stores import BASE, TRUNK, embedded, on_server, sample
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sql.md").read_text(encoding="utf-8")

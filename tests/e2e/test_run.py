@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.settings import Settings
+from config.settings import KafkaSettings, Settings
 from streams.cli import exits
 from streams.embedded.broker import EmbeddedBroker
 from streams.topics import ensure_topics
@@ -23,8 +23,12 @@ def broker() -> Iterator[EmbeddedBroker]:
 
 
 def _run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return _ringfence("run", *arguments, **settings)
+
+
+def _ringfence(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **{f"RINGFENCE_{name}": value for name, value in settings.items()}}
-    command = [sys.executable, "-m", "streams.cli", "run", *arguments]
+    command = [sys.executable, "-m", "streams.cli", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -51,3 +55,21 @@ def test_a_busy_port_is_told_and_is_no_success(broker: EmbeddedBroker) -> None:
     assert ended.returncode == exits.FAULT
     assert f"127.0.0.1:{port} is taken" in ended.stderr
     assert ended.stdout == ""
+
+
+def test_another_number_of_partitions_is_refused_with_the_way_to_change_it(broker: EmbeddedBroker) -> None:
+    """A number's history belongs to its partition: with another count it would be looked for elsewhere."""
+    kafka = KafkaSettings(topic_prefix="moved-", partitions=3)
+    ensure_topics(broker.settings(Settings(kafka=kafka)))
+    settings = {"KAFKA__BROKERS": broker.brokers, "KAFKA__TOPIC_PREFIX": "moved-", "KAFKA__PARTITIONS": "6"}
+    for command, status in (
+        (("run", "ingest"), exits.FAULT),
+        (("topics", "create"), exits.USAGE),
+        (("doctor",), exits.NO),
+    ):
+        ended = _ringfence(*command, **settings)
+        told = ended.stdout + ended.stderr
+        assert ended.returncode == status, told
+        assert "moved-calls has partitions 3, the settings say 6" in told
+        assert "set kafka.partitions back to 3" in told
+        assert "delete moved-calls and moved-frames and run `ringfence topics create`" in told

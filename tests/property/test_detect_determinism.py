@@ -14,7 +14,7 @@ from config.settings import BurstSettings, DetectorsSettings, DetectSettings, Fl
 from detectors.alert import Alert
 from detectors.calls import NumberStatus
 from streams.detect.step import Detect
-from tests.folding import SMALL, settings_with
+from tests.folding import SMALL, settings_with, state_bytes
 from tests.traffic import FakePlan, Row, both_roles, dialler, frame, in_time, mixed_events
 
 EAGER = DetectorsSettings(
@@ -47,24 +47,7 @@ def run(
             summaries[key] = [a + b for a, b in zip(sums[:7], numbers[:7], strict=True)] + [
                 sums[7] | int(numbers[7], 16)
             ]
-    state = step.state
-    arrays = [
-        *state.callers,
-        *state.blocks,
-        *state.callees,
-        *state.counted,
-        *state.watched,
-        *state.shares,
-        state.misplaced,
-        state.trunks,
-        *state.trails,
-        *state.block_trails,
-        *state.ringers,
-        *state.block_ringers,
-        state.spoken,
-        state.newest,
-    ]
-    return alerts, b"".join(array.tobytes() for array in arrays), sorted(summaries.items())
+    return alerts, state_bytes(step.state), sorted(summaries.items())
 
 
 @pytest.fixture(scope="module", params=[0, 1, 2])

@@ -21,12 +21,13 @@ from config.settings import Settings
 from streams.health import Readiness
 from streams.metrics import Metrics
 from streams.outbox import Outbox
-from streams.runner import STALL_S, Role, Runner, Work
+from streams.runner import STALL_S, Runner
 from streams.simulate import Scenario, traffic
 from streams.store.opening import open_store
 from streams.store.ports import Store, StoreError
 from streams.topics import admin_client, ensure_topics, topic_name
 from streams.wire.outgoing import Outgoing
+from streams.work import Role, Work
 from tests.servers import ClickHouseServer, KafkaServer
 from tests.service import PATIENCE_S, Worker, behind, wait_until
 

@@ -47,6 +47,7 @@ def world(kafka: KafkaServer, clickhouse: ClickHouseServer, tmp_path: Path) -> I
         "kafka.topic_prefix": f"{name}.",
         "kafka.partitions": "4",
         "kafka.session_timeout_ms": "6000",
+        "detect.snapshot_ms": "2000",
         "respond.mode": "enforce",
         "store.url": clickhouse.url.rsplit("/", 1)[0] + f"/{name}",
         "service.log_level": "info",
@@ -83,6 +84,7 @@ def test_nothing_is_lost_or_doubled_when_a_worker_dies(world: World, tmp_path: P
         first.start()
         _play(world, thirds[2])
         _drained(world, (first, second))
+        assert any("from a snapshot" in worker.log.read_text() for worker in (first, second))
 
     expected = _undisturbed(world.settings, events)
     _traffic_counts_once(world, expected)

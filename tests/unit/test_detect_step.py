@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from config.settings import DetectSettings, Settings
-from detectors import fold, kernels
+from detectors import fold
 from detectors.alert import Alert
 from detectors.calls import FRAME_SCHEMA, EventType
 from detectors.subjects import used
@@ -238,31 +238,6 @@ def test_the_compiled_kernels_are_the_ones_that_run() -> None:
     detector()(frame_of(dialler(8617012345678, 30, 300, [None])), 0)
     assert len(compiled.nopython_signatures) == 1
     assert sum(compiled.stats.cache_hits.values()) + sum(compiled.stats.cache_misses.values()) == before
-
-
-def test_another_source_means_another_cache(tmp_path: Path) -> None:
-    here = kernels.sources_digest()
-    package = tmp_path / "detectors"
-    package.mkdir()
-    for source in Path(kernels.__file__).parent.glob("*.py"):
-        (package / source.name).write_bytes(source.read_bytes())
-    code = "from detectors import kernels as k; print(k.sources_digest(), k.cache_directory())"
-
-    def told() -> list[str]:
-        environment = os.environ | {"RINGFENCE_CACHE_DIR": str(tmp_path / "cache")}
-        return subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=tmp_path,
-            env=environment,
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout.split()
-
-    assert told() == [here, str(tmp_path / "cache" / "kernels" / here)]
-    with (package / "windows.py").open("a") as source:
-        source.write("# changed\n")
-    assert told()[0] != here
 
 
 def test_without_a_place_for_the_cache_it_still_runs(tmp_path: Path) -> None:

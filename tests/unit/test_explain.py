@@ -16,8 +16,8 @@ from streams.explain import explanation_of, in_words
 from streams.replay import ALERTS, CAMPAIGNS, RULES
 from streams.store.opening import open_store
 from streams.store.reading import alert_of, campaign_with, rules_of
-from streams.store.schema import apply_schema
 from streams.store.step import rows_of_alert, rows_of_campaign, rows_of_rule_change
+from streams.store.upgrade import apply_schema
 from streams.switches.validation import rule_id_of
 from streams.wire.records import Approval, ListEntry, RuleChange, encode
 from tests.stores import BASE, CALLER, TRUNK, a_rule, an_alert, campaigns_of

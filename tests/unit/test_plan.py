@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from config.settings import NumberingSettings
 from detectors import plan_build
+from detectors.cache import cache_root
 from detectors.calls import NumberKind, NumberStatus
-from detectors.kernels import cache_root
 from detectors.plan import KEPT_FILES, NumberingPlan
 from detectors.plan_additions import PlanError, read_additions
 from detectors.plan_patterns import Machine, PatternError, States

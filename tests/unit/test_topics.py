@@ -19,6 +19,7 @@ from streams.embedded.child import answers
 from streams.faults import Fault, Usage
 from streams.topics import NAMES, check_topics, ensure_topics, topic_name, topic_specs
 from tests.servers import KafkaServer
+from tests.service import wait_until
 from tests.unit.test_servers import ROOT, wait_until_gone
 
 
@@ -46,9 +47,11 @@ def settings_for(brokers: str, prefix: str, **kafka: int) -> Settings:
 def test_every_topic_has_its_shape() -> None:
     specs = {spec.name: spec for spec in topic_specs(Settings(kafka=KafkaSettings(topic_prefix="x.")))}
     assert list(specs) == ["x." + name for name in NAMES]
-    assert {name for name, spec in specs.items() if spec.partitions == 8} == {"x.calls", "x.frames"}
+    assert {name for name, spec in specs.items() if spec.partitions == 8} == {
+        "x.calls", "x.frames", "x.snapshots.parts",
+    }  # fmt: skip
     compacted = {name for name, spec in specs.items() if spec.config.get("cleanup.policy") == "compact"}
-    assert compacted == {"x.block-rules", "x.campaigns", "x.baselines", "x.lists"}
+    assert compacted == {"x.block-rules", "x.campaigns", "x.baselines", "x.lists", "x.snapshots"}
     assert specs["x.calls"].config["retention.ms"] == str(48 * 3_600_000)
     assert specs["x.commands"].config["retention.ms"] == str(400 * 86_400_000)
 
@@ -89,7 +92,7 @@ def test_settings_of_a_topic_are_corrected(kafka: KafkaServer) -> None:
     }
     assert {each.what for each in found} == {"retention.ms"}
     ensure_topics(longer)
-    assert check_topics(longer) == []
+    wait_until("the broker says so", lambda: check_topics(longer) == [])
 
 
 def test_checking_creates_nothing(brokers: str) -> None:

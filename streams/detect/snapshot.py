@@ -1,0 +1,141 @@
+"""The state of one partition as Arrow records, and back.
+
+A snapshot is cut into parts: Arrow IPC streams of one batch each, whose rows are pieces of arrays (``path``
+of the array in the state, ``start`` in bytes, ``data``), LZ4-compressed. Pieces without a bit set are left
+out, so an empty table costs nothing. The last part has the open alerts as MessagePack under `ALERTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from detectors.alert import content_id
+from detectors.evidence import Kept
+from detectors.fold import State
+from streams.snapshots import SnapshotError
+
+FORMAT = 1
+"""Raised when the same arrays come to mean something else: what was written before is then passed over."""
+ALERTS = "alerts"
+PIECE_BYTES = 1 << 17
+PART_BYTES = 1 << 20
+"""Bytes of pieces in one part, before compression."""
+
+PART_SCHEMA = pa.schema([("path", pa.utf8()), ("start", pa.int64()), ("data", pa.binary())])
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+class Memory(msgspec.Struct):
+    """What a partition knows besides its arrays."""
+
+    alerts: Kept
+    trunks: dict[int, str]
+    """Names of trunks by their hash."""
+
+
+def layout_of(state: State) -> str:
+    """Names the arrays of ``state``, their types and sizes: a snapshot fits states of its own layout."""
+    return content_id(
+        [FORMAT, [[path, repr(array.dtype.descr), array.shape] for path, array in arrays_of(state)]]
+    )
+
+
+def arrays_of(state: Any, path: str = "") -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    """Every array of a state with its path (``callers.rows``), without views of another's memory."""
+    seen: list[npt.NDArray[Any]] = []
+    for name in state._fields:
+        value = getattr(state, name)
+        if isinstance(value, tuple):
+            yield from arrays_of(value, f"{path}{name}.")
+        elif not any(np.shares_memory(value, other) for other in seen):
+            seen.append(value)
+            yield f"{path}{name}", value
+
+
+def pack(state: State, memory: Memory) -> list[bytes]:
+    """The parts of a snapshot; nothing of them refers to ``state`` any more."""
+    parts: list[bytes] = []
+    pieces: list[tuple[str, int, memoryview | bytes]] = []
+    size = 0
+    for piece in _pieces(state):
+        pieces.append(piece)
+        size += len(piece[2])
+        if size >= PART_BYTES:
+            parts.append(_part(pieces))
+            pieces, size = [], 0
+    pieces.append((ALERTS, 0, msgspec.msgpack.encode(memory)))
+    return [*parts, _part(pieces)]
+
+
+def unpack(parts: Iterable[bytes], state: State) -> Memory:
+    """Writes a snapshot into ``state``, which must be a new one, and returns what belongs to it.
+
+    Raises SnapshotError where a part cannot be read or does not fit; ``state`` is of no use then.
+    """
+    places = {path: _bytes_of(array) for path, array in arrays_of(state)}
+    memory: Memory | None = None
+    for part in parts:
+        for path, start, data in _rows_of(part):
+            if path == ALERTS:
+                memory = _memory(data)
+                continue
+            place = places.get(path)
+            if place is None or start < 0 or start + len(data) > len(place):
+                raise SnapshotError(f"{len(data)} bytes at {start} of {path!r} have no place in this state")
+            place[start : start + len(data)] = np.frombuffer(data, np.uint8)
+    if memory is None:
+        raise SnapshotError("the snapshot has no part with its open alerts")
+    return memory
+
+
+def _pieces(state: State) -> Iterator[tuple[str, int, memoryview]]:
+    for path, array in arrays_of(state):
+        whole = _bytes_of(array)
+        for start in range(0, len(whole), PIECE_BYTES):
+            piece = whole[start : start + PIECE_BYTES]
+            if piece.any():
+                yield path, start, memoryview(piece)
+
+
+def _bytes_of(array: npt.NDArray[Any]) -> Any:
+    """uint8, a view."""
+    return array.reshape(-1).view(np.uint8)
+
+
+def _part(pieces: list[tuple[str, int, memoryview | bytes]]) -> bytes:
+    paths, starts, data = zip(*pieces, strict=True)
+    columns = [pa.array(paths, pa.utf8()), pa.array(starts, pa.int64()), pa.array(data, pa.binary())]
+    batch = pa.record_batch(columns, schema=PART_SCHEMA)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, PART_SCHEMA, options=_OPTIONS) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def _rows_of(part: bytes) -> Iterator[tuple[str, int, bytes]]:
+    try:
+        with pa.ipc.open_stream(part) as reader:
+            if not reader.schema.equals(PART_SCHEMA):
+                raise SnapshotError(f"a part has columns {reader.schema.names}, not {PART_SCHEMA.names}")
+            batches = list(reader)
+            for batch in batches:
+                batch.validate(full=True)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise SnapshotError(f"a part is damaged: {error}") from error
+    for batch in batches:
+        columns = (batch.column(name).to_pylist() for name in ("path", "start"))
+        for path, start, data in zip(*columns, batch.column("data"), strict=True):
+            yield path, start, data.as_buffer().to_pybytes()
+
+
+def _memory(data: bytes) -> Memory:
+    try:
+        return msgspec.msgpack.decode(data, type=Memory)
+    except msgspec.MsgspecError as error:
+        raise SnapshotError(f"the open alerts cannot be read: {error}") from error

@@ -63,9 +63,7 @@ def _blown(plan: Plan, reports: Path) -> dict[str, Any]:
             "kafka.topic_prefix": f"{name}.",
             "kafka.partitions": str(PARTITIONS),
             "kafka.session_timeout_ms": str(SESSION_MS),
-            "respond.mode": "enforce",
             "store.url": clickhouse.url.rsplit("/", 1)[0] + f"/{name}",
-            "store.calls": "true",
         }
         report = Storm(plan, given, logs, _told(), kafka, clickhouse, clickhouse).run()
     print(report.verdict, file=sys.stderr, flush=True)

@@ -37,6 +37,9 @@ READS = {
 }
 """Topics of each consumer group, for which it must have committed everything in the end."""
 
+ALWAYS = {"respond.mode": "enforce", "store.calls": "true", "detect.snapshot_ms": "5000"}
+"""Settings of a storm's workers. Snapshots come often, so that most rebuilds start from one."""
+
 WINDOW_MS = 600_000
 """Alerts are identified by windows of this length; the events' clock is set so that a short storm is in
 one."""
@@ -139,6 +142,7 @@ class Storm:
     ) -> None:
         self._plan = plan
         self._told = told
+        given = ALWAYS | given
         self._settings = load_settings(overrides=given)
         self._broker, self._clickhouse, self._refusing = broker, clickhouse, refusing
         environment = {f"RINGFENCE_{key.upper().replace('.', '__')}": value for key, value in given.items()}

@@ -13,14 +13,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+from streams.cli import exits
 from streams.embedded.child import Child, ChildError, free_port
 
 START_S = 180.0
 WORKER_GRACE_S = 45.0
 """A worker that ends in order flushes and commits; one that has not done so by then hangs."""
 SERVER_GRACE_S = 30.0
-ENDED_IN_ORDER = (0, 128 + signal.SIGTERM)
-"""The second where the signal came before the process was up."""
+ENDED_IN_ORDER = (exits.OK, exits.FAULT, 128 + signal.SIGTERM)
+"""FAULT where it was about to start and there was no broker, SIGTERM where the process was not up yet."""
 
 
 class Server(Protocol):

@@ -32,10 +32,10 @@ from kafka import KafkaConsumer, TopicPartition
 from bench.cold_start import TICKS, answers, cpu_seconds
 from bench.report import write_results
 from config.settings import KafkaSettings, Settings
+from streams.chaos.logs import behind
 from streams.embedded.child import free_port
 from streams.topics import ensure_topics
 from tests.servers import KafkaServer, clickhouse_server, kafka_server
-from tests.service import behind
 
 PARTITIONS = 2
 SETTLE_S = 10.0

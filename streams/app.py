@@ -133,6 +133,7 @@ def build_app(settings: Settings, roles: Iterable[str]) -> faust.App:
         broker_heartbeat_interval=max(0.5, kafka.session_timeout_ms / 4000),
         broker_request_timeout=max(kafka.request_timeout_ms, kafka.session_timeout_ms * 2) / 1000,
         consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,  # a batch that the store does not take must not hold up a stop or the group
     )
     store = open_store(settings.store) if "store" in roles else None
     service = RingfenceService(settings, roles, store)

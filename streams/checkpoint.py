@@ -91,6 +91,8 @@ class Checkpoint:
 
     def forget(self) -> None:
         """Drop what is owed: the work will be done again from the last commit."""
+        for owed in self._unacknowledged:
+            owed.add_done_callback(_passed_over)
         self._unacknowledged.clear()
         self._offsets.clear()
 
@@ -98,3 +100,10 @@ class Checkpoint:
         owed, self._unacknowledged = self._unacknowledged, []
         if owed:
             await asyncio.wait_for(asyncio.gather(*owed), FLUSH_TIMEOUT_S)
+
+
+def _passed_over(answer: asyncio.Future[Any]) -> None:
+    """Looks at what the broker said of a record that nobody waits for any more, so that asyncio does not log
+    it as an error that went unseen."""
+    if not answer.cancelled():
+        answer.exception()

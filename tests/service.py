@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
 from streams.embedded.child import free_port
 
@@ -92,35 +92,3 @@ def produce(brokers: str, topic: str, events: Iterable[Mapping[str, Any]]) -> No
         producer.send(topic, orjson.dumps(event), key=event["caller"].encode())
     producer.flush(timeout=PATIENCE_S)
     producer.close()
-
-
-def read_all(brokers: str, topic: str) -> list[Any]:
-    """Every record of ``topic`` that is there now, in offset order within partitions."""
-    consumer = KafkaConsumer(bootstrap_servers=brokers, enable_auto_commit=False)
-    try:
-        partitions = [TopicPartition(topic, each) for each in sorted(consumer.partitions_for_topic(topic))]
-        ends = consumer.end_offsets(partitions)
-        consumer.assign(partitions)
-        consumer.seek_to_beginning(*partitions)
-        records: list[Any] = []
-        while any(consumer.position(partition) < ends[partition] for partition in partitions):
-            for polled in consumer.poll(timeout_ms=500).values():
-                records += polled
-        return records
-    finally:
-        consumer.close()
-
-
-def behind(brokers: str, group: str, topics: Iterable[str]) -> int:
-    """Records of ``topics`` that ``group`` has not committed yet."""
-    consumer = KafkaConsumer(bootstrap_servers=brokers, group_id=group, enable_auto_commit=False)
-    try:
-        partitions = [
-            TopicPartition(topic, each)
-            for topic in topics
-            for each in sorted(consumer.partitions_for_topic(topic))
-        ]
-        ends = consumer.end_offsets(partitions)
-        return sum(ends[each] - (consumer.committed(each) or 0) for each in partitions)
-    finally:
-        consumer.close()

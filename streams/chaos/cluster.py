@@ -13,14 +13,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+import orjson
+
+from streams.cli import exits
 from streams.embedded.child import Child, ChildError, free_port
 
 START_S = 180.0
 WORKER_GRACE_S = 45.0
 """A worker that ends in order flushes and commits; one that has not done so by then hangs."""
 SERVER_GRACE_S = 30.0
-ENDED_IN_ORDER = (0, 128 + signal.SIGTERM)
-"""The second where the signal came before the process was up."""
+ENDED_IN_ORDER = (exits.OK, exits.FAULT, 128 + signal.SIGTERM)
+"""FAULT where it was about to start and there was no broker, SIGTERM where the process was not up yet."""
 
 
 class Server(Protocol):
@@ -147,6 +150,17 @@ class Worker:
                 return True
         except (urllib.error.URLError, OSError):
             return False
+
+    def at_work(self) -> bool:
+        """Whether it takes part: it answers, and its `ingest` has its partitions."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/readyz", timeout=0.5) as answer:
+                body = answer.read()
+        except urllib.error.HTTPError as not_ready:
+            body = not_ready.read()
+        except (urllib.error.URLError, OSError):
+            return False
+        return bool(orjson.loads(body)["checks"].get("ingest", {}).get("ready", False))
 
     def _signal(self, number: signal.Signals) -> None:
         if self._child is not None and self._child.running:

@@ -17,7 +17,7 @@ from config.loading import load_settings
 from streams.chaos.cluster import Refusing, Server, Worker
 from streams.chaos.feed import Feed
 from streams.chaos.logs import behind
-from streams.chaos.schedule import KINDS, ON_THE_BROKER, Blow, Kind, schedule
+from streams.chaos.schedule import KINDS, ON_A_WORKER, ON_THE_BROKER, Blow, Kind, schedule
 from streams.chaos.verdict import Check, Logs, Verdict, judge, stored
 from streams.faults import Fault
 from streams.simulate import AttackSpec, Scenario, SimulatedEvent, traffic
@@ -37,6 +37,9 @@ READS = {
 }
 """Topics of each consumer group, for which it must have committed everything in the end."""
 
+ALWAYS = {"respond.mode": "enforce", "store.calls": "true", "detect.snapshot_ms": "5000"}
+"""Settings of a storm's workers. Snapshots come often, so that most rebuilds start from one."""
+
 WINDOW_MS = 600_000
 """Alerts are identified by windows of this length; the events' clock is set so that a short storm is in
 one."""
@@ -44,6 +47,10 @@ MARGIN_MS = 20_000
 CALM_AFTER_S = 10.0
 """Traffic goes on so long after the last blow, so that what was struck takes part again."""
 TICK_S = 0.1
+WAIT_S = 1.0
+"""A blow waits so long for a worker that is not at work yet, and again."""
+ANYHOW_EVERY = 4
+"""One blow in so many does not wait."""
 LOOK_EVERY_S = 1.0
 DRAIN_S = 420.0
 """For a cluster at peace to work off what has piled up."""
@@ -139,6 +146,7 @@ class Storm:
     ) -> None:
         self._plan = plan
         self._told = told
+        given = ALWAYS | given
         self._settings = load_settings(overrides=given)
         self._broker, self._clickhouse, self._refusing = broker, clickhouse, refusing
         environment = {f"RINGFENCE_{key.upper().replace('.', '__')}": value for key, value in given.items()}
@@ -242,7 +250,11 @@ class Storm:
                     time.sleep(min(TICK_S, at - now))
                     continue
                 heapq.heappop(due)
-                if begins and hands.busy(blow.place):
+                down = {each.target for _, _, each, first in due if not first and each.kind in ON_A_WORKER}
+                if begins and self._too_early(blow, down, len(struck)):
+                    if now + blow.lasts < self._plan.minutes * 60:
+                        heapq.heappush(due, (now + WAIT_S, next(order), blow, True))
+                elif begins and hands.busy(blow.place):
                     self._told(f"{blow}: left out, it is still being set right")
                 elif begins:
                     self._told(str(blow))
@@ -252,6 +264,15 @@ class Storm:
                 else:
                     hands.do(blow.place, partial(self._end, blow))
         return struck
+
+    def _too_early(self, blow: Blow, down: set[int], struck: int) -> bool:
+        """Whether to wait with ``blow``: until its worker is at work (some strike it while it starts), and
+        until another worker is left."""
+        if blow.kind not in ON_A_WORKER:
+            return False
+        if len(down | {blow.target}) == len(self._workers):
+            return True
+        return bool(struck % ANYHOW_EVERY) and not self._workers[blow.target].at_work()
 
     def _begin(self, blow: Blow, feed: Feed) -> None:
         worker = self._workers[blow.target]

@@ -97,17 +97,19 @@ def judge(settings: Settings, store: Store, lanes: int) -> Verdict:
     ingested = Ingested(records, settings, plan)
     checks = [
         *_ingest(logs, ingested),
-        same("counted calls", _counted(logs.summaries), detected.attempts),
+        same("counted calls", counted(logs.summaries), detected.attempts),
         same("alerts with every version and word", sent, expected_alerts),
-        Check("alerts that were sent twice are alike", len(logs.alerts), _unlike(logs.alerts)),
+        Check("alerts that were sent twice are alike", len(logs.alerts), unlike(logs.alerts)),
         same(
             "candidates",
             {orjson.loads(each.value)["candidate_id"] for each in logs.candidates},
             detected.candidates,
         ),
         same("rule ids with their matches", rules, ruled(logs.alerts, settings, plan)),
-        Check("the last record of a rule is its newest", len(rules), _not_newest(logs.rules)),
-        Check("no rule ends before its time", len(rules), _gone_too_soon(logs.rules, logs.frames)),
+        Check("the last record of a rule is its newest", len(rules), not_newest(logs.rules)),
+        Check(
+            "no rule ends before its time", len(rules), gone_too_soon(logs.rules, _newest_call(logs.frames))
+        ),
         *_store(store, logs, detected, sent),
     ]
     if lanes == 1:
@@ -203,7 +205,7 @@ def once(name: str, actual: Iterable[Hashable], expected: Collection[Hashable]) 
     return check
 
 
-def _counted(summaries: Iterable[Any]) -> Counter[int]:
+def counted(summaries: Iterable[Any]) -> Counter[int]:
     """Calls by partition: a summary that was sent again stands for the same record of `frames`."""
     told: dict[tuple[int, int], int] = {}
     for record in summaries:
@@ -215,7 +217,7 @@ def _counted(summaries: Iterable[Any]) -> Counter[int]:
     return counted
 
 
-def _unlike(records: Iterable[Any]) -> list[str]:
+def unlike(records: Iterable[Any]) -> list[str]:
     first: dict[tuple[str, int], bytes] = {}
     return [
         f"version {alert.version} of alert {alert.alert_id} was sent with other content"
@@ -233,7 +235,7 @@ def _rules(records: Iterable[Any]) -> dict[str, bytes]:
     }
 
 
-def _not_newest(records: Iterable[Any]) -> list[str]:
+def not_newest(records: Iterable[Any]) -> list[str]:
     """Rules whose last record is not their newest: a worker wrote that no longer held the partition."""
     newest: dict[str, BlockRule] = {}
     last: dict[str, BlockRule] = {}
@@ -250,9 +252,12 @@ def _not_newest(records: Iterable[Any]) -> list[str]:
     ]
 
 
-def _gone_too_soon(records: Iterable[Any], frames: Iterable[Any]) -> list[str]:
-    """Rules that ended although their time is not up."""
-    now = max((max(decode_frame(each.value).column("time").to_pylist()) for each in frames), default=0)
+def _newest_call(frames: Iterable[Any]) -> int:
+    return max((max(decode_frame(each.value).column("time").to_pylist()) for each in frames), default=0)
+
+
+def gone_too_soon(records: Iterable[Any], newest: int) -> list[str]:
+    """Rules that ended although their time is not up. ``newest``: time of the newest call, ms."""
     known: dict[str, BlockRule] = {}
     ended: dict[str, bool] = {}
     for record in records:
@@ -263,7 +268,7 @@ def _gone_too_soon(records: Iterable[Any], frames: Iterable[Any]) -> list[str]:
     return [
         f"rule {rule_id} has ended, and should live until {known[rule_id].expires_at}"
         for rule_id, over in ended.items()
-        if over and known[rule_id].expires_at > now + CLOCK_MS
+        if over and known[rule_id].expires_at > newest + CLOCK_MS
     ]
 
 

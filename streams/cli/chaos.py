@@ -87,9 +87,7 @@ def _given(settings: Settings, name: str) -> dict[str, str]:
         "kafka.partitions": str(kafka.partitions),
         "kafka.replication": str(kafka.replication),
         "kafka.session_timeout_ms": str(kafka.session_timeout_ms),
-        "respond.mode": "enforce",
         "store.url": settings.store.url.rsplit("/", 1)[0] + f"/{name}",
-        "store.calls": "true",
     }
 
 

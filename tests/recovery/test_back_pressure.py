@@ -18,6 +18,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from config.loading import load_settings
 from config.settings import Settings
+from streams.chaos.logs import behind
 from streams.health import Readiness
 from streams.metrics import Metrics
 from streams.outbox import Outbox
@@ -29,7 +30,7 @@ from streams.topics import admin_client, ensure_topics, topic_name
 from streams.wire.outgoing import Outgoing
 from streams.work import Role, Work
 from tests.servers import ClickHouseServer, KafkaServer
-from tests.service import PATIENCE_S, Worker, behind, wait_until
+from tests.service import PATIENCE_S, Worker, wait_until
 
 QUEUE_BYTES = 1 << 20
 SLACK_BYTES = 80 << 20

@@ -14,6 +14,7 @@ import pytest
 from config.loading import load_settings
 from config.settings import Settings
 from detectors.plan import NumberingPlan
+from streams.chaos.logs import behind, read_all
 from streams.pipeline import Pipeline
 from streams.simulate import AttackSpec, Scenario, SimulatedEvent, campaigns, traffic
 from streams.store.opening import open_store
@@ -21,7 +22,7 @@ from streams.store.ports import Store, StoreError
 from streams.topics import ensure_topics, topic_name
 from streams.wire.records import SourceRecord
 from tests.servers import ClickHouseServer, KafkaServer
-from tests.service import Worker, behind, produce, read_all, wait_until
+from tests.service import Worker, produce, wait_until
 
 MINUTE = 60_000
 READS = {

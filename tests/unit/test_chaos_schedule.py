@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.chaos.schedule import KINDS, ON_A_WORKER, schedule
@@ -11,6 +11,7 @@ from streams.chaos.schedule import KINDS, ON_A_WORKER, schedule
 SESSION_S = 6.0
 
 
+@settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10_000), workers=st.integers(2, 5), seconds=st.integers(40, 300))
 def test_blows_come_in_order_and_are_over_in_time(seed: int, workers: int, seconds: int) -> None:
     blows = schedule(seed, seconds, workers, SESSION_S)
@@ -19,6 +20,7 @@ def test_blows_come_in_order_and_are_over_in_time(seed: int, workers: int, secon
     assert all(blow.at > 0 and blow.at + blow.lasts <= seconds + 0.02 for blow in blows)
 
 
+@settings(deadline=None, max_examples=25)
 @given(seed=st.integers(0, 10_000), workers=st.integers(2, 5))
 def test_somebody_is_always_up_and_nothing_is_struck_while_it_is_down(seed: int, workers: int) -> None:
     blows = schedule(seed, 240, workers, SESSION_S)

@@ -1,10 +1,9 @@
-"""The Faust app: roles, topics and agents at a glance.
+"""The Faust app: roles and topics at a glance.
 
     calls ──ingest──▶ frames ──detect──▶ alerts, summaries ──profile──▶ alerts ──respond──▶ block-rules
                 └──▶ calls.rejected                      everything ──store──▶ ClickHouse
 
-One process runs the roles it is given. Roles that read whole polls or have state to rebuild are runners
-(`streams.runner`), services of this app; the low-rate topics of the store are its agents.
+One process runs the roles it is given: each is a runner (`streams.runner`), a service of this app.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from streams.outbox import Outbox
 from streams.runner import Runner
 from streams.store.opening import open_store
 from streams.store.ports import Store
-from streams.store.runner import StoreRole, add_agents
+from streams.store.runner import StoreRole
 from streams.store.schema import prune
 from streams.store.writer import Writer
 from streams.warming import warm
@@ -122,24 +121,16 @@ def build_app(settings: Settings, roles: Iterable[str]) -> faust.App:
     roles = tuple(roles)
     kafka = settings.kafka
     app = faust.App(
-        f"{kafka.topic_prefix}ringfence-store-agents",
+        f"{kafka.topic_prefix}ringfence",
         broker=[f"kafka://{broker}" for broker in kafka.brokers.split(",")],
         store="memory://",
         datadir=Path("/nonexistent"),
         topic_allow_declare=False,
         topic_disable_leader=True,
         web_enabled=False,
-        broker_session_timeout=kafka.session_timeout_ms / 1000,
-        broker_heartbeat_interval=max(0.5, kafka.session_timeout_ms / 4000),
-        broker_request_timeout=max(kafka.request_timeout_ms, kafka.session_timeout_ms * 2) / 1000,
-        consumer_auto_offset_reset="earliest",
-        stream_wait_empty=False,  # a batch that the store does not take must not hold up a stop or the group
+        broker_request_timeout=kafka.request_timeout_ms / 1000,
     )
+    app.producer_only = True
     store = open_store(settings.store) if "store" in roles else None
-    service = RingfenceService(settings, roles, store)
-    if service.writer is None:
-        app.producer_only = True
-    else:
-        add_agents(app, settings, service.writer)
-    app.service(service)
+    app.service(RingfenceService(settings, roles, store))
     return app

@@ -18,13 +18,11 @@ from streams.chaos.cluster import Refusing, Server, Worker
 from streams.chaos.feed import Feed
 from streams.chaos.logs import behind
 from streams.chaos.schedule import KINDS, ON_A_WORKER, ON_THE_BROKER, Blow, Kind, schedule
-from streams.chaos.verdict import Check, Logs, Verdict, judge, stored
+from streams.chaos.verdict import Check, Verdict, judge
 from streams.faults import Fault
 from streams.simulate import AttackSpec, Scenario, SimulatedEvent, traffic
 from streams.store.opening import open_store
-from streams.store.ports import Store, StoreError
 from streams.topics import ensure_topics, topic_name
-from streams.wire.records import BlockRule, decode
 
 ATTACKS = ("burst", "flood", "unallocated", "wangiri", "sweep", "rotation")
 READS = {
@@ -32,9 +30,10 @@ READS = {
     "detect": ("frames",),
     "profile": ("summaries", "lessons", "candidates", "commands"),
     "respond": ("alerts", "commands", "lists", "summaries"),
-    "store": ("frames", "summaries"),
-    "store-agents": ("alerts", "campaigns", "block-rules", "calls.rejected", "commands", "audit"),
-}
+    "store": (
+        "frames", "summaries", "alerts", "campaigns", "block-rules", "calls.rejected", "commands", "audit",
+    ),
+}  # fmt: skip
 """Topics of each consumer group, for which it must have committed everything in the end."""
 
 ALWAYS = {"respond.mode": "enforce", "store.calls": "true", "detect.snapshot_ms": "5000"}
@@ -177,7 +176,7 @@ class Storm:
             feed.finish(120 + CALM_AFTER_S)
             ended = time.monotonic()
             self._told(f"{feed.sent} events are sent; waiting until all is worked off")
-            self._drain(store)
+            self._drain()
             drained = time.monotonic() - ended
             verdict = judge(settings, store, plan.lanes)
             for worker in self._all():
@@ -322,9 +321,8 @@ class Storm:
 
     # --- rest
 
-    def _drain(self, store: Store) -> None:
+    def _drain(self) -> None:
         self._until("every group has committed all there is", self._committed)
-        self._until("the store has what is on the topics", lambda: self._is_stored(store))
 
     def _committed(self) -> bool:
         for worker in self._all():
@@ -338,25 +336,7 @@ class Storm:
                 [topic_name(settings, topic) for topic in topics],
             )
             for group, topics in READS.items()
-            if group != "store-agents"
         )
-
-    def _is_stored(self, store: Store) -> bool:
-        """The agents' commits may lag behind what they have stored, so it is the tables that are asked."""
-        logs = Logs(self._settings)
-        alerts = {decode_alert_id(record) for record in logs.alerts}
-        rules = {
-            record.key.decode(): None if record.value is None else decode(record.value, BlockRule).version
-            for record in logs.rules
-        }
-        live = {key: version for key, version in rules.items() if version is not None}
-        try:
-            return (
-                set(stored(store, "alert_id", "alerts_current")) == alerts
-                and stored(store, "rule_id", "rules_live") == live
-            )
-        except StoreError:
-            return False
 
     def _until(self, what: str, true: Callable[[], bool]) -> None:
         deadline = time.monotonic() + DRAIN_S

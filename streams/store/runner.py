@@ -1,18 +1,15 @@
-"""Binds the store to Kafka.
+"""Binds the store to Kafka: every topic that ClickHouse keeps, in whole polls.
 
-The busy topics (`frames`, `summaries`) come through the runner; the low-rate ones (`alerts`, `campaigns`,
-`block-rules`, `calls.rejected`, `commands`) are Faust agents. Both put rows into one `Writer`, and both
-acknowledge only what the store has taken: the runner flushes before it commits, an agent flushes before its
-batch ends.
+Rows go into one `Writer`; an offset is committed when the store has taken everything before it. A record that
+cannot be read is reported and passed over.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
-import faust
 import msgspec
 import structlog
 from aiokafka import TopicPartition
@@ -38,12 +35,9 @@ from streams.wire.outgoing import Outgoing
 from streams.wire.records import BlockRule, Command, CommandOutcome, Rejection, RuleChange, Summary, decode
 from streams.work import Role, Work
 
-AGENT_BATCH = 1_000
-AGENT_BATCH_SECONDS = 0.5
 PUT_SECONDS = 20.0
 """For a full queue to get room: longer delays a stop, shorter repeats more when the store is slow."""
 FLUSH_SECONDS = 60.0
-AGENT_RETRY_SECONDS = 1.0
 
 _log = structlog.get_logger("store")
 
@@ -52,9 +46,9 @@ class StoreRole(Role):
     name = "store"
 
     def __init__(self, settings: Settings, writer: Writer) -> None:
-        self._frames = topic_name(settings, "frames")
-        self._summaries = topic_name(settings, "summaries")
-        self.topics = (self._summaries, self._frames) if settings.store.calls else (self._summaries,)
+        kept = [topic for topic in _ROWS_OF if topic != "frames" or settings.store.calls]
+        self._rows_of = {topic_name(settings, topic): _ROWS_OF[topic] for topic in kept}
+        self.topics = tuple(self._rows_of)
         self._writer = writer
 
     def open(self, partition: TopicPartition) -> Work:
@@ -62,11 +56,23 @@ class StoreRole(Role):
 
     def process(self, records: Sequence[Any], live: bool) -> list[Outgoing]:
         for record in records:
-            if record.topic == self._summaries:
-                put(self._writer, rows_of_summary(decode(record.value, Summary)))
-            else:
-                put(self._writer, rows_of_calls(decode_frame(record.value)))
+            rows = self._rows(record)
+            if rows is not None:
+                put(self._writer, rows)
         return []
+
+    def _rows(self, record: Any) -> Rows | None:
+        try:
+            return self._rows_of[record.topic](record)
+        except (msgspec.ValidationError, msgspec.DecodeError, ValueError) as error:
+            _log.error(
+                "a record cannot be read and is passed over; it stays on its topic",
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                error=str(error),
+            )
+            return None
 
     async def flush(self) -> None:
         await flushed(self._writer)
@@ -91,109 +97,54 @@ async def flushed(writer: Writer) -> None:
         raise StoreBehind(f"the store has not taken what is owed: {writer.last_error or 'it is slow'}")
 
 
-class Event(Protocol):
-    key: bytes | None
-    value: bytes | None
-    message: Any
-    headers: Any
+def _alert(record: Any) -> Rows | None:
+    return rows_of_alert(decode(record.value or b"", Alert))
 
 
-def add_agents(app: faust.App, settings: Settings, writer: Writer) -> None:
-    """The low-rate topics of the store, one agent each.
-
-    An agent's batch is acknowledged when its body is done, whether or not it raised, so the body does not
-    raise: it waits for the store, and a record that cannot be read is reported and passed over.
-    """
-    for topic, rows_of in _LOW_RATE.items():
-        _add_agent(app, topic_name(settings, topic), rows_of, writer)
+def _campaign(record: Any) -> Rows | None:
+    return rows_of_campaign(decode(record.value, Campaign)) if record.value else None
 
 
-def _add_agent(app: faust.App, topic: str, rows_of: Callable[[Any], Rows | None], writer: Writer) -> None:
-    source = app.topic(
-        topic,
-        key_type=bytes,
-        value_type=bytes,
-        key_serializer="raw",
-        value_serializer="raw",
-        allow_empty=True,
-    )
-
-    async def keep(stream: Any) -> AsyncIterator[None]:
-        async for events in stream.take_events(AGENT_BATCH, within=AGENT_BATCH_SECONDS):
-            await _kept(writer, list(_readable(topic, rows_of, events)))
-            yield
-
-    app.agent(source, name=f"store-{topic}")(keep)
+def _rule(record: Any) -> Rows | None:
+    rule = decode(record.value, BlockRule) if record.value else None
+    headers = {name: value.decode() for name, value in dict(record.headers or {}).items()}
+    at = int(headers["at"]) if "at" in headers else rule.issued_at if rule else _written_at(record)
+    rule_id = rule.rule_id if rule else (record.key or b"").decode()
+    return rows_of_rule_change(RuleChange(rule_id, rule, at, headers.get("why", "")), record.offset)
 
 
-async def _kept(writer: Writer, batch: list[Rows]) -> None:
-    """Returns when ``batch`` is in the store, however long that takes; rows put twice replace themselves."""
-    while True:
-        try:
-            for rows in batch:
-                await asyncio.to_thread(put, writer, rows)
-            await flushed(writer)
-        except StoreBehind as error:
-            _log.warning("nothing more is read until the store is back", error=str(error))
-            await asyncio.sleep(AGENT_RETRY_SECONDS)
-        else:
-            return
+def _rejection(record: Any) -> Rows | None:
+    return rows_of_rejection(decode(record.value or b"", Rejection), _written_at(record))
 
 
-def _readable(topic: str, rows_of: Callable[[Any], Rows | None], events: Iterable[Event]) -> Iterable[Rows]:
-    for event in events:
-        try:
-            rows = rows_of(event)
-        except (msgspec.ValidationError, msgspec.DecodeError, ValueError) as error:
-            _log.error(
-                "a record cannot be read and is passed over; it stays on its topic",
-                topic=topic,
-                partition=event.message.partition,
-                offset=event.message.offset,
-                error=str(error),
-            )
-            continue
-        if rows is not None:
-            yield rows
+def _command(record: Any) -> Rows | None:
+    return rows_of_command(decode(record.value or b"", Command))
 
 
-def _alert(event: Event) -> Rows | None:
-    return rows_of_alert(decode(event.value or b"", Alert))
+def _outcome(record: Any) -> Rows | None:
+    return rows_of_outcome(decode(record.value or b"", CommandOutcome))
 
 
-def _campaign(event: Event) -> Rows | None:
-    return rows_of_campaign(decode(event.value, Campaign)) if event.value else None
+def _written_at(record: Any) -> int:
+    return int(record.timestamp)
 
 
-def _rule(event: Event) -> Rows | None:
-    rule = decode(event.value, BlockRule) if event.value else None
-    headers = {name: value.decode() for name, value in dict(event.headers or {}).items()}
-    at = int(headers["at"]) if "at" in headers else rule.issued_at if rule else _event_time(event)
-    rule_id = rule.rule_id if rule else (event.key or b"").decode()
-    return rows_of_rule_change(RuleChange(rule_id, rule, at, headers.get("why", "")), event.message.offset)
+def _calls(record: Any) -> Rows:
+    return rows_of_calls(decode_frame(record.value))
 
 
-def _rejection(event: Event) -> Rows | None:
-    return rows_of_rejection(decode(event.value or b"", Rejection), _event_time(event))
+def _summary(record: Any) -> Rows:
+    return rows_of_summary(decode(record.value, Summary))
 
 
-def _command(event: Event) -> Rows | None:
-    return rows_of_command(decode(event.value or b"", Command))
-
-
-def _outcome(event: Event) -> Rows | None:
-    return rows_of_outcome(decode(event.value or b"", CommandOutcome))
-
-
-def _event_time(event: Event) -> int:
-    return int(event.message.timestamp * 1000)
-
-
-_LOW_RATE: dict[str, Callable[[Any], Rows | None]] = {
+_ROWS_OF: dict[str, Callable[[Any], Rows | None]] = {
     "alerts": _alert,
     "campaigns": _campaign,
     "block-rules": _rule,
     "calls.rejected": _rejection,
     "commands": _command,
     "audit": _outcome,
+    "summaries": _summary,
+    "frames": _calls,
 }
+"""What ClickHouse keeps of each topic; the few before the many."""

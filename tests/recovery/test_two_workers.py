@@ -30,7 +30,7 @@ READS = {
     "detect": ("frames",),
     "profile": ("summaries",),
     "respond": ("alerts", "commands", "lists", "summaries"),
-    "store": ("frames", "summaries"),
+    "store": ("frames", "summaries", "alerts", "campaigns", "block-rules", "calls.rejected"),
 }
 
 

@@ -1,0 +1,199 @@
+"""Runs every system on the same calls, compares what they found, then takes times.
+
+    python -m bench.peers [--rounds 3] [--only NAME] [--rate 500] [--minutes 17] [--slow-events 100000] [--limit 600]
+
+First every system does the job once on the first 40 000 events; one whose alerts are not exactly those of the
+definition takes no further part, and is named with the reason. Then come rounds, in each of which every system
+runs once, in a process of its own; a run whose alerts differ gives no time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from bench.peers.command import Told, tree
+from bench.peers.data import Cut, simulated
+from bench.peers.job import read_alerts
+from bench.peers.report import Record, Run, report
+from bench.peers.systems import SYSTEMS, System
+from bench.peers.topic import Broker
+from bench.peers.venvs import Missing, python_of
+
+ROOT = Path(__file__).resolve().parents[2]
+PLACE = ROOT / ".peers"
+CHECK_EVENTS = 40_000
+SEED = 1
+SAMPLE_S = 0.1
+
+
+def resident(pid: int) -> float:
+    """MiB of memory that a process and those below it hold."""
+    total = 0
+    for each in tree(pid):
+        try:
+            total += int(Path(f"/proc/{each}/statm").read_text().split()[1])
+        except OSError:
+            continue
+    return total * 4096 / 2**20
+
+
+class Watch(threading.Thread):
+    """Samples the memory of a process until it ends."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        super().__init__(daemon=True)
+        self._process = process
+        self.peak = 0.0
+
+    def run(self) -> None:
+        while self._process.poll() is None:
+            self.peak = max(self.peak, resident(self._process.pid))
+            time.sleep(SAMPLE_S)
+
+
+class Runner:
+    def __init__(self, asked: argparse.Namespace, broker: Broker) -> None:
+        self._asked, self._broker = asked, broker
+        self._before = shlex.split(asked.before)
+
+    def run(self, system: System, cut: Cut, warm: Cut | None) -> tuple[Run, str]:
+        """One run on ``cut``, and the system's version. Raises Missing where it fails or differs."""
+        python = python_of(system.venv, PLACE / "venvs")
+        with tempfile.TemporaryDirectory() as directory:
+            out, log = Path(directory) / "alerts.ndjson", Path(directory) / "log"
+            command = [*self._before, python, "-m", f"bench.peers.{system.module}", "--out", str(out)]
+            command += ["--parts", *map(str, files_of(system, cut)), "--workers", str(system.workers)]
+            command += ["--variant", system.variant]
+            if system.warm and warm is not None:
+                command += ["--warm", *map(str, files_of(system, warm))]
+            if system.form == "kafka":
+                topic = self._broker.topic(cut.parts(system.workers))
+                command += ["--brokers", self._broker.brokers, "--topic", topic]
+            told, peak = self._told(command, log)
+            check(read_alerts(out), cut)
+        return Run(told.seconds, told.cpu_seconds, peak), told.version
+
+    def _told(self, command: list[str], log: Path) -> tuple[Told, float]:
+        with log.open("w") as errors:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT)
+            watch = Watch(process)
+            watch.start()
+            try:
+                output, _ = process.communicate(timeout=self._asked.limit)
+            except subprocess.TimeoutExpired:
+                end(process)
+                raise Missing(f"did not end within {self._asked.limit} s") from None
+        watch.join()
+        if process.returncode:
+            last = [line for line in log.read_text().splitlines() if line.strip()][-1:] or ["no message"]
+            raise Missing(f"ended with code {process.returncode}: {last[0][:200]}")
+        return Told(**json.loads(output.strip().splitlines()[-1])), watch.peak
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Ends a process and those below it."""
+    for pid in reversed(tree(process.pid)):
+        subprocess.run(["kill", "-9", str(pid)], check=False, stderr=subprocess.DEVNULL)
+    process.wait()
+
+
+def files_of(system: System, cut: Cut) -> list[Path]:
+    if system.form == "chunks":
+        return [cut.chunks]
+    return cut.parts(system.workers if system.form in ("parts", "kafka") else 1)
+
+
+def check(found: list[Any], cut: Cut) -> None:
+    """Raises Missing where ``found`` is not exactly the alerts by definition, each once."""
+    alerts = set(found)
+    if len(alerts) != len(found) or alerts != cut.alerts:
+        raise Missing(
+            f"other alerts than by definition: {len(cut.alerts - alerts)} missing, "
+            f"{len(alerts - cut.alerts)} wrong, {len(found) - len(alerts)} twice"
+        )
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="systems whose name holds this; no results are written")
+    parser.add_argument("--rate", type=int, default=500, help="legitimate calls a second of event time")
+    parser.add_argument("--minutes", type=float, default=17, help="of event time")
+    parser.add_argument("--slow-events", type=int, default=100_000, help="events that slow systems read")
+    parser.add_argument("--limit", type=int, default=600, help="seconds after which a run is given up")
+    parser.add_argument("--before", default="", help="command put before each run, such as 'taskset -c 0,1'")
+    return parser.parse_args()
+
+
+def main() -> int:
+    asked = arguments()
+    records = [record for record in map(Record, SYSTEMS) if asked.only.lower() in record.label.lower()]
+    calls = simulated(PLACE / "data", asked.rate, asked.minutes, SEED)
+    whole = sum(1 for _ in calls.open("rb"))
+    checked, slow, large = (Cut(calls, events) for events in (CHECK_EVENTS, asked.slow_events, whole))
+    with ExitStack() as stack:
+        runner = Runner(asked, stack.enter_context(Broker()))
+        for record in records:
+            compare(runner, record, checked)
+        for number in range(asked.rounds):
+            for record in records:
+                if not record.problem:
+                    cut = large if record.system.large else slow
+                    measure(runner, record, cut, checked, number)
+    if asked.only:
+        return 0
+    parameters = {
+        "rate": asked.rate,
+        "minutes": asked.minutes,
+        "events": large.events,
+        "events of slow systems": slow.events,
+        "alerts": len(large.alerts),
+        "alerts of slow systems": len(slow.alerts),
+        "rounds": asked.rounds,
+    }
+    print(report(records, parameters))
+    return 0
+
+
+def compare(runner: Runner, record: Record, cut: Cut) -> None:
+    try:
+        _, record.version = runner.run(record.system, cut, None)
+        print(f"{record.label}: {len(cut.alerts)} alerts, the same", file=sys.stderr, flush=True)
+    except Missing as problem:
+        record.problem = str(problem)
+        print(f"{record.label}: {problem}", file=sys.stderr, flush=True)
+
+
+def measure(runner: Runner, record: Record, cut: Cut, warm: Cut, number: int) -> None:
+    record.events = cut.events
+    try:
+        run, _ = runner.run(record.system, cut, warm)
+    except Missing as problem:
+        record.runs.append(None)
+        record.problem = str(problem)
+        print(f"round {number + 1}, {record.label}: {problem}", file=sys.stderr, flush=True)
+        return
+    record.runs.append(run)
+    rate, of_core = cut.events / run.seconds, cut.events / run.cpu_seconds
+    print(
+        f"round {number + 1}, {record.label}: {rate:,.0f} events/s, {of_core:,.0f} of a core, "
+        f"{run.memory:,.0f} MiB",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -8,7 +8,6 @@ late, and a timer for every open window wakes the runtime at once, which took 40
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version

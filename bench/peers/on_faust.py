@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import faust
 
@@ -46,7 +47,7 @@ async def by_agent(asked: Asked, closings: int, directory: str) -> list[Alert]:
     as_table = asked.variant == "table"
     windows = Windows()
     table = app.Table("windows", default=list, partitions=1) if as_table else None
-    hopping = table and table.hopping(WINDOW_MS / 1000, SLIDE_MS / 1000).relative_to_stream()
+    hopping = None if table is None else table.hopping(WINDOW_MS / 1000, SLIDE_MS / 1000).relative_to_stream()
 
     @app.agent(topic)
     async def count(events: faust.Stream[Event]) -> None:
@@ -68,15 +69,20 @@ async def by_agent(asked: Asked, closings: int, directory: str) -> list[Alert]:
                     done.set()
 
     await app.start()
-    await done.wait()
-    if table is not None:
-        alerts = [
-            (caller, round(start * 1000), len(callees), len(set(callees)))
-            for (caller, (start, _)), callees in table.data.items()
-            if len(callees) >= THRESHOLD
-        ]
-    await app.stop()
-    return alerts
+    try:
+        await done.wait()
+        return alerts if table is None else alerts_in(table)
+    finally:
+        await app.stop()
+
+
+def alerts_in(table: faust.Table[Any, list[str]]) -> list[Alert]:
+    """What a windowed table holds at the end: its keys are of a caller and the window's begin and end, s."""
+    return [
+        (caller, round(start * 1000), len(callees), len(set(callees)))
+        for (caller, (start, _)), callees in table.data.items()
+        if len(callees) >= THRESHOLD
+    ]
 
 
 def job(asked: Asked, parts: Sequence[Path]) -> list[Alert]:

@@ -2,7 +2,7 @@
 
     python -m bench.peers [--rounds 3] [--only NAME] [--rate 500] [--minutes 17] [--slow-events 100000] [--limit 600]
 
-First every system does the job once on the first 40 000 events; one whose alerts are not exactly those of the
+First every system does the job once on the first 20 000 events; one whose alerts are not exactly those of the
 definition takes no further part, and is named with the reason. Then come rounds, in each of which every system
 runs once, in a process of its own; a run whose alerts differ gives no time.
 """
@@ -10,14 +10,15 @@ runs once, in a process of its own; a run whose alerts differ gives no time.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
-import shlex
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from bench.peers.venvs import Missing, python_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / ".peers"
-CHECK_EVENTS = 40_000
+CHECK_EVENTS = 20_000
 SEED = 1
 SAMPLE_S = 0.1
 
@@ -64,14 +65,13 @@ class Watch(threading.Thread):
 class Runner:
     def __init__(self, asked: argparse.Namespace, broker: Broker) -> None:
         self._asked, self._broker = asked, broker
-        self._before = shlex.split(asked.before)
 
     def run(self, system: System, cut: Cut, warm: Cut | None) -> tuple[Run, str]:
         """One run on ``cut``, and the system's version. Raises Missing where it fails or differs."""
         python = python_of(system.venv, PLACE / "venvs")
         with tempfile.TemporaryDirectory() as directory:
             out, log = Path(directory) / "alerts.ndjson", Path(directory) / "log"
-            command = [*self._before, python, "-m", f"bench.peers.{system.module}", "--out", str(out)]
+            command = [python, "-m", f"bench.peers.{system.module}", "--out", str(out)]
             command += ["--parts", *map(str, files_of(system, cut)), "--workers", str(system.workers)]
             command += ["--variant", system.variant]
             if system.warm and warm is not None:
@@ -84,7 +84,7 @@ class Runner:
         return Run(told.seconds, told.cpu_seconds, peak), told.version
 
     def _told(self, command: list[str], log: Path) -> tuple[Told, float]:
-        with log.open("w") as errors:
+        with log.open("w") as errors, turn(self._asked.lock):
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT)
             watch = Watch(process)
             watch.start()
@@ -98,6 +98,16 @@ class Runner:
             last = [line for line in log.read_text().splitlines() if line.strip()][-1:] or ["no message"]
             raise Missing(f"ended with code {process.returncode}: {last[0][:200]}")
         return Told(**json.loads(output.strip().splitlines()[-1])), watch.peak
+
+
+@contextmanager
+def turn(lock: Path | None) -> Iterator[None]:
+    if lock is None:
+        yield
+        return
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def end(process: subprocess.Popen[str]) -> None:
@@ -133,7 +143,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=17, help="of event time")
     parser.add_argument("--slow-events", type=int, default=100_000, help="events that slow systems read")
     parser.add_argument("--limit", type=int, default=600, help="seconds after which a run is given up")
-    parser.add_argument("--before", default="", help="command put before each run, such as 'taskset -c 0,1'")
+    parser.add_argument("--lock", type=Path, help="file locked during each run: measurements take turns")
     return parser.parse_args()
 
 

@@ -45,8 +45,8 @@ class Asked:
     brokers: str
     topic: str
     watch: Stopwatch
-    """Runs while the job does. A job on Kafka starts it anew at its first message and stops it after its last, so
-    that joining a consumer group is not counted."""
+    """Runs while the job does. A job on Kafka starts it anew at its first message and stops it after
+    its last, so that joining a consumer group is not counted."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def tree(pid: int) -> list[int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time of a process, of those below it, and of those below it that have ended and were awaited."""
+    """Processor time of a process, of those below it, and of those that have ended and were awaited."""
     ticks = 0
     for each in tree(pid):
         try:

@@ -1,7 +1,7 @@
 """The job as a Faust agent on a Kafka topic loaded before.
 
-``plain`` (the default): the agent holds its windows in dictionaries of its own (`bench.peers.plain`), which is
-the quicker way. ``table``: a windowed table with its changelog, as Faust's page on tables shows; its windows
+``plain`` (the default): the agent holds its windows in dictionaries of its own (`bench.peers.plain`), the
+quicker way. ``table``: a windowed table with its changelog, as Faust's page on tables shows; its windows
 close by the clock of the wall, so that a replay reads the table once at the end.
 """
 

@@ -72,7 +72,7 @@ def job(asked: Asked, parts: Sequence[Path]) -> list[Alert]:
     static = asked.variant == "static"
     alerts: list[Alert] = []
 
-    def keep(key: Any, row: dict[str, Any], time: int, is_addition: bool) -> None:
+    def keep(row: dict[str, Any], is_addition: bool, **_: Any) -> None:
         if not is_addition:
             raise ValueError(f"an alert was taken back: {row}")
         alerts.append((row["caller"], row["start"], row["calls"], row["callees"]))

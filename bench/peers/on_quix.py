@@ -1,7 +1,7 @@
 """The job on Quix Streams: a `hopping_window` that collects callees, from a Kafka topic loaded before.
 
-Quix Streams reads from Kafka alone. Changelog topics are off, as nobody else is made recoverable here; windows
-close by partition, so that a caller's last windows do not wait for its next call.
+Quix Streams reads from Kafka alone. Changelog topics are off, as nobody else is made recoverable here;
+windows close by partition, so that a caller's last windows do not wait for its next call.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def job(asked: Asked, parts: Sequence[Path]) -> list[Alert]:
                 closing += 1
             return event["type"] != "end" and bool(event["caller"])
 
-        def keep(window: dict[str, Any], key: bytes, timestamp: int, headers: Any) -> None:
+        def keep(window: dict[str, Any], key: bytes, *_: Any) -> None:
             callees = window["value"]
             if len(callees) >= THRESHOLD:
                 alerts.append((key.decode(), window["start"], len(callees), len(set(callees))))

@@ -46,7 +46,7 @@ class Windows:
                     yield caller, start, len(callees), len(set(callees))
 
 
-def job(asked: Asked, parts: Sequence[Path]) -> list[Alert]:
+def job(_: Asked, parts: Sequence[Path]) -> list[Alert]:
     windows, alerts = Windows(), []
     with parts[0].open("rb") as lines:
         for line in lines:

@@ -58,7 +58,7 @@ class Record:
 
 
 def ratios(ours: Record | None, record: Record) -> tuple[list[float], list[float]]:
-    """How many times ours is as fast, by the wall clock and by the processor, of each round that both have."""
+    """How many times ours is as fast, by the wall clock and by the processor, in each round of both."""
     if ours is None:
         return [], []
     both = [(one, other) for one, other in zip(ours.runs, record.runs, strict=False) if one and other]

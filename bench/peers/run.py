@@ -1,10 +1,10 @@
 """Runs every system on the same calls, compares what they found, then takes times.
 
-    python -m bench.peers [--rounds 3] [--only NAME] [--rate 500] [--minutes 17] [--slow-events 100000] [--limit 600]
+    python -m bench.peers [--rounds 3] [--only NAME] [--rate 500] [--minutes 17] [--slow-events 60000]
 
-First every system does the job once on the first 20 000 events; one whose alerts are not exactly those of the
-definition takes no further part, and is named with the reason. Then come rounds, in each of which every system
-runs once, in a process of its own; a run whose alerts differ gives no time.
+First every system does the job once on the first 20 000 events; one whose alerts are not exactly those of
+the definition takes no further part, and is named with the reason. Then come rounds, in each of which every
+system runs once, in a process of its own; a run whose alerts differ gives no time.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="systems whose name holds this; no results are written")
     parser.add_argument("--rate", type=int, default=500, help="legitimate calls a second of event time")
     parser.add_argument("--minutes", type=float, default=17, help="of event time")
-    parser.add_argument("--slow-events", type=int, default=100_000, help="events that slow systems read")
+    parser.add_argument("--slow-events", type=int, default=60_000, help="events that slow systems read")
     parser.add_argument("--limit", type=int, default=600, help="seconds after which a run is given up")
     parser.add_argument("--lock", type=Path, help="file locked during each run: measurements take turns")
     return parser.parse_args()

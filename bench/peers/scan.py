@@ -31,10 +31,10 @@ _TYPE, _TIME, _CALLER, _CALLEE, _END = map(_word, ("type", "time", "caller", "ca
 
 
 @intrinsic
-def eight(context: Any, letters: Any, at: Any) -> Any:
+def eight(_: Any, letters: Any, at: Any) -> Any:
     """The eight bytes from ``at`` on as one uint64, the first lowest. They must be there."""
 
-    def generate(compiler: Any, builder: Any, _: Any, values: Any) -> Any:
+    def generate(compiler: Any, builder: Any, __: Any, values: Any) -> Any:
         array = compiler.make_array(letters)(compiler, builder, values[0])
         place = builder.gep(array.data, [values[1]])
         loaded = builder.load(builder.bitcast(place, ir.IntType(64).as_pointer()))
@@ -96,7 +96,7 @@ def bare_end(letters: Any, at: Any, end: Any) -> Any:
         return -1
     while at < end:
         letter = letters[at]
-        if letter == _COMMA or letter == _CLOSE:
+        if letter == _COMMA or letter == _CLOSE:  # noqa: SIM109
             return at
         if letter <= _BLANK or letter == _QUOTE:
             return -1
@@ -167,7 +167,7 @@ def scan(letters: Any, start: int, end: int, columns: Columns) -> tuple[int, int
                     found |= 8
                     if columns.time[n] < 0:
                         return line, n
-                elif key == _TYPE or key == _CALLER or key == _CALLEE:
+                elif key == _TYPE or key == _CALLER or key == _CALLEE:  # noqa: SIM109
                     return line, n
             if at >= end:
                 return line, n

@@ -1,8 +1,8 @@
 """Sliding windows of a caller's calls and distinct callees, exact, as numba kernels.
 
-A pane is 5 s of event time; a window is twelve of them. A caller's row has a ring of 16 panes, as the rings of
-``detectors.windows``, chosen by the call's own time. Callees are kept once each call, in a ring of the last
-minute, linked from a caller's newest call to the one before. So distinct callees are only counted for callers
+A pane is 5 s of event time; a window is twelve of them. A caller's row has a ring of 16 panes, as the rings
+of ``detectors.windows``, chosen by the call's own time. Callees are kept once each call, in a ring of the
+last minute, linked from a caller's newest call to the one before. So distinct callees are only counted for callers
 that reach the threshold, when their window closes, and counted exactly.
 
 A window closes when a call is `DELAY_MS` past its end; a call whose last window has closed is counted as
@@ -21,8 +21,8 @@ from detectors.kernels import inlined, kernel, mix
 
 PANES = WINDOW_MS // SLIDE_MS
 RING = 16
-TEXT = 40
-"""Longest caller, in bytes, that is kept whole: more than the longest that a call event may have."""
+TEXT = 128
+"""Longest caller in bytes: twice the 64 letters that a call event may have at most."""
 
 ROW = np.dtype(
     [

@@ -18,7 +18,7 @@ class System:
     large: bool = False
     """Whether it reads the whole input; the slow ones read its first events."""
     form: str = "file"
-    """``file``: one file; ``parts``: one a worker; ``chunks``: a directory of small ones; ``kafka``: a topic."""
+    """``file``: one file; ``parts``: one a worker; ``chunks``: small ones; ``kafka``: a topic."""
     warm: bool = False
     """Whether the job runs once before in the same process, for compilers to have compiled."""
 
@@ -28,6 +28,7 @@ SYSTEMS = (
     System("ringfence kernels, msgspec", "ours", variant="msgspec", large=True, warm=True),
     System("ringfence kernels", "ours", workers=2, large=True, form="parts", warm=True),
     System("Bytewax", "on_bytewax", "bytewax"),
+    System("Bytewax", "on_bytewax", "bytewax", workers=2, form="parts"),
     System("Pathway", "on_pathway", "pathway", warm=True),
     System("Pathway", "on_pathway", "pathway", workers=2, warm=True),
     System("Quix Streams", "on_quix", "quix", form="kafka"),

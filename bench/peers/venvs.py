@@ -1,4 +1,4 @@
-"""A virtual environment for each peer, from its pinned requirements: theirs conflict with ours and one another's."""
+"""A virtual environment for each peer, from its pinned requirements: they conflict with one another's."""
 
 from __future__ import annotations
 

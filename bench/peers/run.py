@@ -48,6 +48,32 @@ def resident(pid: int) -> float:
     return total * 4096 / 2**20
 
 
+class Cuts:
+    """The calls in the lengths that are needed, each written when it is first asked for."""
+
+    def __init__(self, calls: Path, slow: int) -> None:
+        self._calls, self._slow = calls, slow
+        with calls.open("rb") as lines:
+            self._all = sum(1 for _ in lines)
+        self._cuts: dict[int, Cut] = {}
+
+    def check(self, system: System) -> Cut:
+        """What a system is compared on before any time is taken."""
+        return self._cut(min(CHECK_EVENTS, system.most or CHECK_EVENTS))
+
+    def timed(self, system: System) -> Cut:
+        """What a system is timed on."""
+        return self._cut(self._all if system.large else min(self._slow, system.most or self._slow))
+
+    def parameters(self) -> dict[str, Any]:
+        return {f"alerts of {events:,} events": len(cut.alerts) for events, cut in sorted(self._cuts.items())}
+
+    def _cut(self, events: int) -> Cut:
+        if events not in self._cuts:
+            self._cuts[events] = Cut(self._calls, events)
+        return self._cuts[events]
+
+
 class Watch(threading.Thread):
     """Samples the memory of a process until it ends."""
 
@@ -64,10 +90,12 @@ class Watch(threading.Thread):
 
 class Runner:
     def __init__(self, asked: argparse.Namespace, broker: Broker) -> None:
-        self._asked, self._broker = asked, broker
+        self._limit, self._broker = asked.limit, broker
+        self.lock: Path | None = asked.lock
 
-    def run(self, system: System, cut: Cut, warm: Cut | None) -> tuple[Run, str]:
-        """One run on ``cut``, and the system's version. Raises Missing where it fails or differs."""
+    def run(self, system: System, cut: Cut, warm: Cut | None, lock: Path | None) -> tuple[Run, str]:
+        """One run on ``cut``, after one on ``warm`` in the same process where it wants that, and the system's
+        version. ``lock`` is held while it runs. Raises Missing where it fails or finds other alerts."""
         python = python_of(system.venv, PLACE / "venvs")
         with tempfile.TemporaryDirectory() as directory:
             out, log = Path(directory) / "alerts.ndjson", Path(directory) / "log"
@@ -79,20 +107,20 @@ class Runner:
             if system.form == "kafka":
                 topic = self._broker.topic(cut.parts(system.workers))
                 command += ["--brokers", self._broker.brokers, "--topic", topic]
-            told, peak = self._told(command, log)
+            told, peak = self._told(command, log, lock)
             check(read_alerts(out), cut)
         return Run(told.seconds, told.cpu_seconds, peak), told.version
 
-    def _told(self, command: list[str], log: Path) -> tuple[Told, float]:
-        with log.open("w") as errors, turn(self._asked.lock):
+    def _told(self, command: list[str], log: Path, lock: Path | None) -> tuple[Told, float]:
+        with log.open("w") as errors, turn(lock):
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT)
             watch = Watch(process)
             watch.start()
             try:
-                output, _ = process.communicate(timeout=self._asked.limit)
+                output, _ = process.communicate(timeout=self._limit)
             except subprocess.TimeoutExpired:
                 end(process)
-                raise Missing(f"did not end within {self._asked.limit} s") from None
+                raise Missing(f"did not end within {self._limit} s") from None
         watch.join()
         if process.returncode:
             last = [line for line in log.read_text().splitlines() if line.strip()][-1:] or ["no message"]
@@ -143,7 +171,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=17, help="of event time")
     parser.add_argument("--slow-events", type=int, default=60_000, help="events that slow systems read")
     parser.add_argument("--limit", type=int, default=600, help="seconds after which a run is given up")
-    parser.add_argument("--lock", type=Path, help="file locked during each run: measurements take turns")
+    parser.add_argument(
+        "--lock", type=Path, help="file locked during each timed run, so that measurements take turns"
+    )
     return parser.parse_args()
 
 
@@ -151,58 +181,52 @@ def main() -> int:
     asked = arguments()
     records = [record for record in map(Record, SYSTEMS) if asked.only.lower() in record.label.lower()]
     calls = simulated(PLACE / "data", asked.rate, asked.minutes, SEED)
-    whole = sum(1 for _ in calls.open("rb"))
-    checked, slow, large = (Cut(calls, events) for events in (CHECK_EVENTS, asked.slow_events, whole))
+    cuts = Cuts(calls, asked.slow_events)
     with ExitStack() as stack:
         runner = Runner(asked, stack.enter_context(Broker()))
         for record in records:
-            compare(runner, record, checked)
+            compare(runner, record, cuts.check(record.system))
         for number in range(asked.rounds):
             for record in records:
                 if not record.problem:
-                    cut = large if record.system.large else slow
-                    measure(runner, record, cut, checked, number)
-    if asked.only:
-        return 0
-    parameters = {
-        "rate": asked.rate,
-        "minutes": asked.minutes,
-        "events": large.events,
-        "events of slow systems": slow.events,
-        "alerts": len(large.alerts),
-        "alerts of slow systems": len(slow.alerts),
-        "rounds": asked.rounds,
-    }
-    print(report(records, parameters))
+                    measure(runner, record, cuts, number)
+            if not asked.only:
+                print(report(records, cuts.parameters() | vars_of(asked, number + 1)))
     return 0
 
 
+def vars_of(asked: argparse.Namespace, rounds: int) -> dict[str, Any]:
+    return {"rate": asked.rate, "minutes": asked.minutes, "seed": SEED, "rounds": rounds}
+
+
 def compare(runner: Runner, record: Record, cut: Cut) -> None:
+    """One run for its alerts alone."""
     try:
-        _, record.version = runner.run(record.system, cut, None)
-        print(f"{record.label}: {len(cut.alerts)} alerts, the same", file=sys.stderr, flush=True)
+        _, record.version = runner.run(record.system, cut, None, None)
+        say(f"{record.label}: {len(cut.alerts)} alerts, the same")
     except Missing as problem:
         record.problem = str(problem)
-        print(f"{record.label}: {problem}", file=sys.stderr, flush=True)
+        say(f"{record.label}: {problem}")
 
 
-def measure(runner: Runner, record: Record, cut: Cut, warm: Cut, number: int) -> None:
+def measure(runner: Runner, record: Record, cuts: Cuts, number: int) -> None:
+    cut = cuts.timed(record.system)
     record.events = cut.events
     try:
-        run, _ = runner.run(record.system, cut, warm)
+        run, _ = runner.run(record.system, cut, cuts.check(record.system), runner.lock)
     except Missing as problem:
         record.runs.append(None)
         record.problem = str(problem)
-        print(f"round {number + 1}, {record.label}: {problem}", file=sys.stderr, flush=True)
+        say(f"round {number + 1}, {record.label}: {problem}")
         return
     record.runs.append(run)
     rate, of_core = cut.events / run.seconds, cut.events / run.cpu_seconds
-    print(
-        f"round {number + 1}, {record.label}: {rate:,.0f} events/s, {of_core:,.0f} of a core, "
-        f"{run.memory:,.0f} MiB",
-        file=sys.stderr,
-        flush=True,
-    )
+    figures = f"{rate:,.0f} events/s, {of_core:,.0f} of a core, {run.memory:,.0f} MiB"
+    say(f"round {number + 1}, {record.label}: {figures}")
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

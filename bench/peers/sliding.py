@@ -2,8 +2,8 @@
 
 A pane is 5 s of event time; a window is twelve of them. A caller's row has a ring of 16 panes, as the rings
 of ``detectors.windows``, chosen by the call's own time. Callees are kept once each call, in a ring of the
-last minute, linked from a caller's newest call to the one before. So distinct callees are only counted for callers
-that reach the threshold, when their window closes, and counted exactly.
+last minute, linked from a caller's newest call to the one before. So distinct callees are only counted for
+callers that reach the threshold, when their window closes, and counted exactly.
 
 A window closes when a call is `DELAY_MS` past its end; a call whose last window has closed is counted as
 late, and left out. Numbers stand as 64-bit hashes of their text.

@@ -1,10 +1,10 @@
-"""Runs every system on the same calls, compares what they found, then takes times.
+"""Runs every system on the same calls, compares what they found, and then takes times.
 
     python -m bench.peers [--rounds 3] [--only NAME] [--rate 500] [--minutes 17] [--slow-events 60000]
 
-First every system does the job once on the first 20 000 events; one whose alerts are not exactly those of
-the definition takes no further part, and is named with the reason. Then come rounds, in each of which every
-system runs once, in a process of its own; a run whose alerts differ gives no time.
+In a round every system runs once, in a process of its own. Its alerts are compared with those of the definition
+first; only where they are exactly the same, each once, is there a time. A system that fails or finds other
+alerts takes no further part, and is named with the reason.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from bench.peers.venvs import Missing, python_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / ".peers"
-CHECK_EVENTS = 20_000
+WARM_EVENTS = 20_000
 SEED = 1
 SAMPLE_S = 0.1
 
@@ -57,9 +57,9 @@ class Cuts:
             self._all = sum(1 for _ in lines)
         self._cuts: dict[int, Cut] = {}
 
-    def check(self, system: System) -> Cut:
-        """What a system is compared on before any time is taken."""
-        return self._cut(min(CHECK_EVENTS, system.most or CHECK_EVENTS))
+    def warm(self, system: System) -> Cut | None:
+        """What a system runs on before it is timed."""
+        return self._cut(WARM_EVENTS) if system.warm else None
 
     def timed(self, system: System) -> Cut:
         """What a system is timed on."""
@@ -91,28 +91,28 @@ class Watch(threading.Thread):
 class Runner:
     def __init__(self, asked: argparse.Namespace, broker: Broker) -> None:
         self._limit, self._broker = asked.limit, broker
-        self.lock: Path | None = asked.lock
+        self._lock: Path | None = asked.lock
 
-    def run(self, system: System, cut: Cut, warm: Cut | None, lock: Path | None) -> tuple[Run, str]:
+    def run(self, system: System, cut: Cut, warm: Cut | None) -> tuple[Run, str]:
         """One run on ``cut``, after one on ``warm`` in the same process where it wants that, and the system's
-        version. ``lock`` is held while it runs. Raises Missing where it fails or finds other alerts."""
+        version. Raises Missing where it fails or finds other alerts."""
         python = python_of(system.venv, PLACE / "venvs")
         with tempfile.TemporaryDirectory() as directory:
             out, log = Path(directory) / "alerts.ndjson", Path(directory) / "log"
             command = [python, "-m", f"bench.peers.{system.module}", "--out", str(out)]
             command += ["--parts", *map(str, files_of(system, cut)), "--workers", str(system.workers)]
             command += ["--variant", system.variant]
-            if system.warm and warm is not None:
+            if warm is not None:
                 command += ["--warm", *map(str, files_of(system, warm))]
             if system.form == "kafka":
                 topic = self._broker.topic(cut.parts(system.workers))
                 command += ["--brokers", self._broker.brokers, "--topic", topic]
-            told, peak = self._told(command, log, lock)
+            told, peak = self._told(command, log)
             check(read_alerts(out), cut)
         return Run(told.seconds, told.cpu_seconds, peak), told.version
 
-    def _told(self, command: list[str], log: Path, lock: Path | None) -> tuple[Told, float]:
-        with log.open("w") as errors, turn(lock):
+    def _told(self, command: list[str], log: Path) -> tuple[Told, float]:
+        with log.open("w") as errors, turn(self._lock):
             process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT)
             watch = Watch(process)
             watch.start()
@@ -172,7 +172,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--slow-events", type=int, default=60_000, help="events that slow systems read")
     parser.add_argument("--limit", type=int, default=600, help="seconds after which a run is given up")
     parser.add_argument(
-        "--lock", type=Path, help="file locked during each timed run, so that measurements take turns"
+        "--lock", type=Path, help="file locked during each run, so that measurements take turns"
     )
     return parser.parse_args()
 
@@ -184,8 +184,6 @@ def main() -> int:
     cuts = Cuts(calls, asked.slow_events)
     with ExitStack() as stack:
         runner = Runner(asked, stack.enter_context(Broker()))
-        for record in records:
-            compare(runner, record, cuts.check(record.system))
         for number in range(asked.rounds):
             for record in records:
                 if not record.problem:
@@ -199,21 +197,11 @@ def vars_of(asked: argparse.Namespace, rounds: int) -> dict[str, Any]:
     return {"rate": asked.rate, "minutes": asked.minutes, "seed": SEED, "rounds": rounds}
 
 
-def compare(runner: Runner, record: Record, cut: Cut) -> None:
-    """One run for its alerts alone."""
-    try:
-        _, record.version = runner.run(record.system, cut, None, None)
-        say(f"{record.label}: {len(cut.alerts)} alerts, the same")
-    except Missing as problem:
-        record.problem = str(problem)
-        say(f"{record.label}: {problem}")
-
-
 def measure(runner: Runner, record: Record, cuts: Cuts, number: int) -> None:
     cut = cuts.timed(record.system)
     record.events = cut.events
     try:
-        run, _ = runner.run(record.system, cut, cuts.check(record.system), runner.lock)
+        run, record.version = runner.run(record.system, cut, cuts.warm(record.system))
     except Missing as problem:
         record.runs.append(None)
         record.problem = str(problem)

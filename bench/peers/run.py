@@ -2,9 +2,9 @@
 
     python -m bench.peers [--rounds 3] [--only NAME] [--rate 500] [--minutes 17] [--slow-events 60000]
 
-In a round every system runs once, in a process of its own. Its alerts are compared with those of the definition
-first; only where they are exactly the same, each once, is there a time. A system that fails or finds other
-alerts takes no further part, and is named with the reason.
+In a round every system runs once, in a process of its own. Its alerts are compared with those of the
+definition first; only where they are exactly the same, each once, is there a time. A system that fails or
+finds other alerts takes no further part, and is named with the reason.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ INSTALLED := .venv/.installed
 SOURCES := bench config console detectors streams tests
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check servers bench lock generate clean
+.PHONY: help install demo test check servers bench bench-peers lock generate clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## .venv with everything in requirements.lock and ringfence itself
 
@@ -32,6 +32,9 @@ servers: ## real Kafka and ClickHouse for the tests
 bench: $(INSTALLED) ## every measurement in bench/, results in bench/results
 	@$(BIN)/python -m bench $(ARGS)
 
+bench-peers: $(INSTALLED) ## the same windowed job on other stream processors (downloads 1 GB); docs/peers.md
+	@$(BIN)/python -m bench.peers $(ARGS)
+
 generate: $(INSTALLED) ## what is made from settings and detectors: config/ringfence.yaml, reference pages
 	@$(BIN)/ringfence config reference --write
 
@@ -41,7 +44,7 @@ lock: ## requirements.lock from pyproject.toml; needs uv; ARGS=--upgrade for new
 	@! grep -n '://' requirements.lock
 
 clean: ## remove what make made, the servers' jars included
-	@rm -rf .venv .servers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .servers .peers build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -1,6 +1,7 @@
 """``python -m bench [NAME…]``: runs every measurement of this package, or those named, one after another.
 
-``pictures`` measures nothing: it draws the pictures of the detectors' pages."""
+``pictures`` measures nothing: it draws the pictures of the detectors' pages. ``peers`` installs other stream
+processors first: `make bench-peers`."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import sys
 import bench
 
 NOT_MEASUREMENTS = {"__main__", "candidates", "capacity", "load", "report", "scene"}
-ON_REQUEST = {"pictures", "storm"}
+ON_REQUEST = {"peers", "pictures", "storm"}
 """Run only where they are named."""
 
 

@@ -783,8 +783,8 @@ class RespondSettings(Section):
         86_400_000, description="a revoked rule is remembered this long after its alerts' last call"
     )
     allow: str = Field("", description="YAML file of allow-list entries that always apply; empty: none")
-    service_numbers: Literal["throttle", "label", "none"] = Field(
-        "throttle", description="what rules do about a short service number as caller; it is never blocked"
+    service_numbers: Literal["label", "throttle", "none"] = Field(
+        "label", description="what rules do about a short service number as caller; it is never blocked"
     )
     service_cps: Annotated[float, Field(gt=0)] = Field(
         0.1, description="calls/s a throttled service number keeps, or twice its mean rate of the day if more"

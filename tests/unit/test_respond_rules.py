@@ -38,7 +38,7 @@ SERVICE = Match(caller="+8695588", trunk="T1")
 
 @pytest.mark.parametrize(("calls_24h", "cps"), [(0, 0.1), (400, 0.1), (86_400, 2.0)])
 def test_a_service_number_is_slowed_down_to_twice_its_usual_rate(calls_24h: int, cps: float) -> None:
-    respond = Respond(settings(), None)
+    respond = Respond(settings(service_numbers="throttle"), None)
     told = alert(SERVICE)
     touched = BlastRadius(calls_24h=calls_24h, callers=1, callees=calls_24h)
     told = replace(told, proposals=[replace(told.proposals[0], blast_radius=touched)])
@@ -47,14 +47,14 @@ def test_a_service_number_is_slowed_down_to_twice_its_usual_rate(calls_24h: int,
     assert issued.rule_id == rule_id_of(SERVICE, "throttle")
 
 
-def test_a_service_number_can_be_labelled_instead() -> None:
-    respond = Respond(settings(service_numbers="label", service_label="Advertising"), None)
+def test_a_service_number_is_labelled_as_shipped() -> None:
+    respond = Respond(settings(service_label="Advertising"), None)
     issued = only(respond.alert(alert(SERVICE), T0))
     assert (issued.action, issued.cps, issued.label) == ("label", None, "Advertising")
 
 
 def test_a_switch_takes_a_rule_that_slows_a_service_number_down() -> None:
-    issued = only(Respond(settings(), None).alert(alert(SERVICE), T0))
+    issued = only(Respond(settings(service_numbers="throttle"), None).alert(alert(SERVICE), T0))
     book = RuleBook()
     assert book.apply(issued.rule_id, encode(issued)).outcome == "added"
     decision = book.decide("+8695588", CALLEE, "T1", "CM", "national", T0)

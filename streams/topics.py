@@ -244,7 +244,7 @@ def _partition_advice(spec: TopicSpec, actual: int, together: list[str]) -> str:
     return (
         f"set kafka.partitions back to {actual}; or, because a number's history belongs to its partition and "
         "cannot follow it, let the service finish what is on the topics, stop it, delete "
-        f"{' and '.join(together)} and run `ringfence topics create`"
+        f"{', '.join(together[:-1])} and {together[-1]}, then run `ringfence topics create`"
     )
 
 

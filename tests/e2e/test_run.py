@@ -72,4 +72,4 @@ def test_another_number_of_partitions_is_refused_with_the_way_to_change_it(broke
         assert ended.returncode == status, told
         assert "moved-calls has partitions 3, the settings say 6" in told
         assert "set kafka.partitions back to 3" in told
-        assert "delete moved-calls and moved-frames and run `ringfence topics create`" in told
+        assert "delete moved-calls, moved-frames and moved-snapshots.parts, then run" in told

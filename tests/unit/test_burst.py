@@ -30,7 +30,7 @@ def test_a_burst_dialler_is_proposed_by_its_number() -> None:
     assert alert.subject.value == "+8617012345678"
     assert alert.severity in ("high", "critical")
     assert proposed([alert]) == [Match(caller="+8617012345678")]
-    assert alert.score > 0.99
+    assert alert.score > 0.95
     assert sum(part.weight for part in alert.evidence) == pytest.approx(1, abs=0.001)
     assert "+8617012345678 called" in alert.message
     assert "CM-CU-1" in alert.message

@@ -25,11 +25,11 @@ NUMBERS = 20_000
 ROUNDS = 12
 TABLE = 1 << 22
 """Words: more than caches hold, as the tables of `detect` are."""
-USUAL = 15.0
-"""References that a row costs: 14.6 to 15.2 in three of four runs on the machine of bench/results, 20.1 in
-the other, all while ten other processes ran on its two cores."""
-MOST = 1.7
-"""Times the usual cost. Twice the work of a row fails, the weather of a machine does not."""
+USUAL = 11.0
+"""References that a row costs on the machine of bench/results with little else to do; 14.6 to 20.1 while ten
+other processes ran on its two cores."""
+MOST = 2.3
+"""Times the usual cost. Three times the work of a row fails, the weather of a machine does not."""
 
 Words = npt.NDArray[np.uint64]
 
@@ -82,18 +82,18 @@ class Folding:
 
 @pytest.fixture(scope="module")
 def measured() -> tuple[float, float]:
-    """The cost of a row of `detect`, and of two folded as one, in units of the reference."""
+    """The cost of a row of `detect`, and of three folded as one, in units of the reference."""
     keys = np.arange(ROWS, dtype=np.uint64)
     table = np.zeros(TABLE, np.uint64)
     reference(keys, table)
-    once, twice = Folding(), Folding()
+    once, thrice = Folding(), Folding()
 
-    def doubled() -> None:
-        twice.one()
-        twice.one()
+    def tripled() -> None:
+        for _ in range(3):
+            thrice.one()
 
-    one, two, unit = least([once.one, doubled, lambda: reference(keys, table)])
-    return one / unit, two / unit
+    one, three, unit = least([once.one, tripled, lambda: reference(keys, table)])
+    return one / unit, three / unit
 
 
 def test_a_row_costs_what_it_did(measured: tuple[float, float]) -> None:
@@ -101,6 +101,6 @@ def test_a_row_costs_what_it_did(measured: tuple[float, float]) -> None:
     assert cost < MOST * USUAL, f"a row costs {cost:.2f} references, usual are {USUAL}"
 
 
-def test_twice_the_work_would_be_noticed(measured: tuple[float, float]) -> None:
-    _, doubled = measured
-    assert doubled > MOST * USUAL
+def test_three_times_the_work_would_be_noticed(measured: tuple[float, float]) -> None:
+    _, tripled = measured
+    assert tripled > MOST * USUAL

@@ -70,13 +70,13 @@ class Folding:
     def __init__(self) -> None:
         warm()
         self._step = Detect(0, Settings(), NoPlan())
-        self._frames = [record(at, ROWS, NUMBERS, 0) for at in range(3 * ROUNDS)]
+        self._frames = [record(at, ROWS, NUMBERS, 0) for at in range(4 * ROUNDS)]
         self._at = 0
         for _ in range(ROUNDS):
             self.one()
 
     def one(self) -> None:
-        self._step(self._frames[self._at % len(self._frames)], self._at)
+        self._step(self._frames[self._at], self._at)
         self._at += 1
 
 

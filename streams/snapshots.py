@@ -19,13 +19,14 @@ from typing import Any
 import msgspec
 import structlog
 import xxhash
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from config.settings import Settings
 from streams.metrics import Metrics
+from streams.outbox import Outbox
 from streams.reading import POLL_MS, read_compacted, reading
-from streams.topics import MAX_PART_BYTES, topic_name
+from streams.topics import topic_name
 from streams.wire.records import decode, encode
 
 KEPT = 2
@@ -96,7 +97,8 @@ class Snapshots:
         self._manifests_topic = topic_name(settings, "snapshots")
         self._parts_topic = topic_name(settings, "snapshots.parts")
         self._known: dict[str, Manifest] = {}
-        self._producer: AIOKafkaProducer | None = None
+        self._outbox = Outbox(settings)
+        """One of its own, so that no alert waits behind the parts of a snapshot."""
         self._saving: asyncio.Task[None] | None = None
         self._log = structlog.get_logger("snapshots")
 
@@ -149,24 +151,20 @@ class Snapshots:
             self._saving.cancel()
             await asyncio.gather(self._saving, return_exceptions=True)
             self._saving = None
-        if self._producer is not None:
-            await self._producer.stop()
-            self._producer = None
+        await self._outbox.stop()
 
     async def _save(self, partition: int, offset: int, layout: str, parts: list[bytes]) -> None:
         try:
             await asyncio.wait_for(self._write(partition, offset, layout, parts), SAVE_TIMEOUT_S)
         except (KafkaError, TimeoutError) as error:
+            await self._outbox.renew()
             self._metrics.snapshot("failed")
             self._log.warning("no snapshot", partition=partition, offset=offset, error=repr(error))
 
     async def _write(self, partition: int, offset: int, layout: str, parts: list[bytes]) -> None:
-        producer = await self._started_producer()
         id_ = uuid.uuid4().hex
         sent = [
-            await (
-                await producer.send(self._parts_topic, part, key=_part_key(id_, number), partition=partition)
-            )
+            await self._put(self._parts_topic, _part_key(id_, number), part, partition)
             for number, part in enumerate(parts)
         ]
         manifest = Manifest(
@@ -180,35 +178,23 @@ class Snapshots:
             first=sent[0].offset,
             last=sent[-1].offset,
         )
-        await producer.send_and_wait(self._manifests_topic, encode(manifest), key=id_.encode())
+        await self._put(self._manifests_topic, id_.encode(), encode(manifest))
         self._known[id_] = manifest
         self._metrics.snapshot("written", manifest.size)
         for old in outdated(self._known.values(), manifest):
-            await self._remove(producer, old)
+            await self._remove(old)
 
-    async def _remove(self, producer: AIOKafkaProducer, manifest: Manifest) -> None:
+    async def _remove(self, manifest: Manifest) -> None:
         """The manifest first: a snapshot without its parts must not be found."""
-        await producer.send_and_wait(self._manifests_topic, None, key=manifest.snapshot_id.encode())
+        await self._put(self._manifests_topic, manifest.snapshot_id.encode(), None)
         for number in range(manifest.parts):
             key = _part_key(manifest.snapshot_id, number)
-            await producer.send(self._parts_topic, None, key=key, partition=manifest.partition)
-        await producer.flush()
+            await self._put(self._parts_topic, key, None, manifest.partition)
         del self._known[manifest.snapshot_id]
 
-    async def _started_producer(self) -> AIOKafkaProducer:
-        """One of its own, so that no alert waits behind the parts of a snapshot."""
-        if self._producer is None:
-            kafka = self._settings.kafka
-            producer = AIOKafkaProducer(
-                bootstrap_servers=kafka.brokers,
-                acks="all",
-                enable_idempotence=kafka.idempotent,
-                max_request_size=MAX_PART_BYTES,
-                request_timeout_ms=kafka.request_timeout_ms,
-            )
-            await producer.start()
-            self._producer = producer
-        return self._producer
+    async def _put(self, topic: str, key: bytes, value: bytes | None, partition: int | None = None) -> Any:
+        """Where the broker has put it."""
+        return await (await self._outbox.send(topic, value=value, key=key, partition=partition))
 
     async def _read(self, manifest: Manifest) -> list[bytes]:
         partition = TopicPartition(self._parts_topic, manifest.partition)

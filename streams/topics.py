@@ -38,7 +38,7 @@ _DAY_MS = 24 * _HOUR_MS
 _MIB = 1 << 20
 _BATCH_BYTES = 8 * _MIB
 """Of one record of `frames` or `summaries`: a poll's worth of rows."""
-MAX_PART_BYTES = 4 * _MIB
+_PART_BYTES = 4 * _MIB
 """Of one record of `snapshots.parts`, which are cut far smaller."""
 _PARTS_SEGMENT_BYTES = 128 * _MIB
 _PARTS_LAG_MS = 600_000
@@ -120,7 +120,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         spec("calls.rejected", hours, rejection),
         spec("frames", hours, _BATCH_BYTES, kafka.partitions),
         spec("snapshots", kept),
-        spec("snapshots.parts", parts, MAX_PART_BYTES, kafka.partitions),
+        spec("snapshots.parts", parts, _PART_BYTES, kafka.partitions),
         spec("summaries", hours, _BATCH_BYTES),
         spec("candidates", hours),
         spec("baselines", kept),

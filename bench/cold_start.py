@@ -18,12 +18,10 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
-from statistics import median
-from typing import Any
 
-from bench.report import write_results
+from bench.report import row_of, write_results
 from config.settings import KafkaSettings, Settings
 from streams.embedded.child import free_port
 from streams.topics import ensure_topics
@@ -38,6 +36,8 @@ ROLES: dict[str, tuple[str, ...]] = {
     "store": ("store",),
 }
 TICKS = os.sysconf("SC_CLK_TCK")
+
+row = partial(row_of, digits=2)
 
 
 def cpu_seconds(pid: int) -> float:
@@ -83,18 +83,6 @@ def warm(environment: Mapping[str, str]) -> float:
     )
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system
-
-
-def row(metric: str, unit: str, values: list[float]) -> dict[str, Any]:
-    return {
-        "system": "ringfence",
-        "version": version("ringfence"),
-        "metric": metric,
-        "unit": unit,
-        "median": round(median(values), 2),
-        "low": round(min(values), 2),
-        "high": round(max(values), 2),
-    }
 
 
 def main() -> None:

@@ -29,11 +29,12 @@ import pyarrow as pa
 from bench.report import write_results
 from config.settings import DetectorsSettings, DetectSettings, KafkaSettings, Settings
 from detectors.calls import FRAME_SCHEMA, TAIL
-from detectors.fold import warm
+from detectors.fold import State, warm
 from detectors.plan import NumberingPlan
 from detectors.registry import DETECTORS
 from detectors.shape import BEHAVIOUR
 from detectors.subjects import BYTES_PER_SUBJECT, used
+from streams.detect.snapshot import arrays_of
 from streams.detect.step import Detect
 from streams.ingest.step import Ingest
 from streams.simulate import Simulation
@@ -162,20 +163,9 @@ def earlier(batch: pa.RecordBatch, by: int) -> pa.RecordBatch:
     return batch.set_column(place, batch.schema.field(place), times)
 
 
-def arrays_of(state: Any) -> list[npt.NDArray[Any]]:
-    """Every array of a state, one after another."""
-    if isinstance(state, np.ndarray):
-        return [state]
-    return [array for part in state for array in arrays_of(part)]
-
-
-def bytes_of(state: Any) -> int:
-    """Memory of a state's arrays; of those that are views of one memory, once."""
-    sizes: dict[int, int] = {}
-    for array in arrays_of(state):
-        at = array.__array_interface__["data"][0]
-        sizes[at] = max(sizes.get(at, 0), array.nbytes)
-    return sum(sizes.values())
+def bytes_of(state: State) -> int:
+    """Memory of a state's arrays."""
+    return sum(array.nbytes for _, array in arrays_of(state))
 
 
 def additions(rounds: int, batch: int) -> list[dict[str, Any]]:
@@ -193,12 +183,12 @@ def additions(rounds: int, batch: int) -> list[dict[str, Any]]:
     for n in range(filling):
         first(earlier(record(n, batch, 1_000_000, 0), shift), n)
     print(f"filled with {used(first.state.callers):,} callers", file=sys.stderr)
-    filled = [array.copy() for array in arrays_of(first.state)]
+    filled = [array.copy() for _, array in arrays_of(first.state)]
     names = [each.name for each in DETECTORS if max(each.patterns) < BEHAVIOUR]
     variants = {"": (), "all": tuple(names)} | {name: (name,) for name in names}
 
     def turn(off: Sequence[str]) -> float:
-        for array, source in zip(arrays_of(first.state), filled, strict=True):
+        for (_, array), source in zip(arrays_of(first.state), filled, strict=True):
             array[...] = source
         detectors = DetectorsSettings.model_validate({name: {"mode": "off"} for name in off})
         step = Detect(0, Settings(detect=room, detectors=detectors), NoPlan())

@@ -7,17 +7,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
+from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import orjson
 
-from bench.report import write_results
+from bench.report import row_of, write_results
 
 MINUTES = 20
 WARM_RUNS = 3
+
+row = partial(row_of, digits=1)
 
 
 def main() -> None:
@@ -30,9 +31,9 @@ def main() -> None:
     rates = [summary["events_per_second"] for _, summary in warm]
     events = warm[0][1]["events"]
     rows = [
-        _row("whole command, kernels compiled by it", "s", [cold]),
-        _row("whole command, kernels compiled before", "s", seconds),
-        _row("in the pipeline", "events/s", rates),
+        row("whole command, kernels compiled by it", "s", [cold]),
+        row("whole command, kernels compiled before", "s", seconds),
+        row("in the pipeline", "events/s", rates),
     ]
     print(write_results("replay", {"minutes": MINUTES, "events": events, "warm_runs": WARM_RUNS}, rows))
 
@@ -48,18 +49,6 @@ def _replay(directory: Path) -> tuple[float, dict[str, Any]]:
 def _ringfence(environment: dict[str, str], *arguments: str) -> None:
     command = [sys.executable, "-m", "streams.cli", *arguments]
     subprocess.run(command, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL)
-
-
-def _row(metric: str, unit: str, values: list[float]) -> dict[str, Any]:
-    return {
-        "system": "ringfence",
-        "version": version("ringfence"),
-        "metric": metric,
-        "unit": unit,
-        "median": round(median(values), 1),
-        "low": round(min(values), 1),
-        "high": round(max(values), 1),
-    }
 
 
 if __name__ == "__main__":

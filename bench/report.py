@@ -7,7 +7,9 @@ import platform
 import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import orjson
@@ -15,6 +17,25 @@ import orjson
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).resolve().parent / "results"
 COLUMNS = ("system", "version", "metric", "unit", "median", "low", "high")
+
+
+def row_of(
+    metric: str, unit: str, values: Sequence[float], digits: int | None = None, system: str = "ringfence"
+) -> dict[str, Any]:
+    """A row for `write_results`: median, least and most of ``values``, rounded to ``digits`` where given."""
+
+    def shown(value: float) -> float:
+        return value if digits is None else round(value, digits)
+
+    return {
+        "system": system,
+        "version": version("ringfence"),
+        "metric": metric,
+        "unit": unit,
+        "median": shown(median(values)),
+        "low": shown(min(values)),
+        "high": shown(max(values)),
+    }
 
 
 def write_results(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import random
-import statistics
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from functools import partial
 from typing import Any
 
-from bench.report import write_results
+from bench.report import row_of, write_results
 from config.settings import Settings
 from detectors.alert import Alert, BlastRadius, Match, Proposal, Subject, Window
 from streams.respond.step import Respond
@@ -22,6 +21,8 @@ REPEATS = 5
 T0 = 1_750_000_000_000
 TTL = 600_000
 
+row = partial(row_of, digits=2)
+
 
 def main() -> None:
     drawn = random.Random(1)
@@ -31,19 +32,19 @@ def main() -> None:
     respond, book = Respond(settings), RuleBook()
 
     issuing = _seconds(lambda: _issue(respond, matches))
-    rows.append(_row("alerts that issue a rule", "alerts/s", [RULES / issuing]))
+    rows.append(row("alerts that issue a rule", "alerts/s", [RULES / issuing]))
     records = [(rule.rule_id, encode(rule)) for rule in respond.rules.values()]
     loading = _seconds(lambda: [book.apply(key, value) for key, value in records])
-    rows.append(_row("records a switch takes in", "records/s", [len(records) / loading]))
+    rows.append(row("records a switch takes in", "records/s", [len(records) / loading]))
 
     calls = [_call(drawn, matches) for _ in range(DECISIONS)]
     deciding = [_seconds(lambda: [book.decide(**call, now=T0) for call in calls]) for _ in range(REPEATS)]
-    rows.append(_row("time of a decision", "us", [seconds / DECISIONS * 1e6 for seconds in deciding]))
+    rows.append(row("time of a decision", "us", [seconds / DECISIONS * 1e6 for seconds in deciding]))
     entry = ListEntry("e", "allow", "prefix", "+861990*", "bench", "bench")
     listing = [_seconds(lambda: respond.listed("e", entry, T0)) for _ in range(REPEATS)]
-    rows.append(_row("an allow entry against all rules", "ms", [seconds * 1e3 for seconds in listing]))
+    rows.append(row("an allow entry against all rules", "ms", [seconds * 1e3 for seconds in listing]))
     expiring = _seconds(lambda: respond.advance(T0 + TTL))
-    rows.append(_row("rules that end at one moment", "rules/s", [RULES / expiring]))
+    rows.append(row("rules that end at one moment", "rules/s", [RULES / expiring]))
     print(write_results("rules", {"rules": RULES, "decisions": DECISIONS, "repeats": REPEATS}, rows))
 
 
@@ -102,18 +103,6 @@ def _seconds(work: Callable[[], Any]) -> float:
     started = time.process_time()
     work()
     return time.process_time() - started
-
-
-def _row(metric: str, unit: str, values: list[float]) -> dict[str, Any]:
-    return {
-        "system": "ringfence",
-        "version": version("ringfence"),
-        "metric": metric,
-        "unit": unit,
-        "median": round(statistics.median(values), 2),
-        "low": round(min(values), 2),
-        "high": round(max(values), 2),
-    }
 
 
 if __name__ == "__main__":

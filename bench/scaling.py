@@ -16,14 +16,14 @@ import statistics
 import sys
 import threading
 import time
-from importlib.metadata import version
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from bench.detect import NoPlan, bytes_of, record
-from bench.report import write_results
+from bench.report import row_of, write_results
 from config.settings import DetectSettings, Settings
 from detectors.fold import warm
 from detectors.subjects import used
@@ -35,17 +35,7 @@ THREADS = (1, 2, 4)
 BOUND = 100_000
 """Numbers that there is room for in the test of ten times as many."""
 
-
-def row(metric: str, unit: str, values: list[float]) -> dict[str, Any]:
-    return {
-        "system": "ringfence detect",
-        "version": version("ringfence"),
-        "metric": metric,
-        "unit": unit,
-        "median": statistics.median(values),
-        "low": min(values),
-        "high": max(values),
-    }
+row = partial(row_of, system="ringfence detect")
 
 
 def spaced(number: int) -> str:

@@ -53,6 +53,11 @@ class Loaded:
     """For each setting (``kafka.brokers``) where its value came from; ``default`` where nobody gave one."""
 
 
+def as_environment(values: Mapping[str, str]) -> dict[str, str]:
+    """``values`` by setting (``kafka.brokers``) as variables of the environment that say the same."""
+    return {PREFIX + name.upper().replace(".", "__"): value for name, value in values.items()}
+
+
 def load_settings(path: Path | str | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
     """The effective settings; see `load`."""
     return load(path, overrides).settings

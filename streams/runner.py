@@ -191,7 +191,7 @@ class Runner(Service):  # type: ignore[misc]
         partition = min(waiting, key=self._snapshot_due.__getitem__)
         work = self._work[partition]
         assert isinstance(work, KeptWork)
-        self._snapshot_due[partition] = now + self.settings.detect.snapshot_ms / 1000
+        self._snapshot_due[partition] = now + snapshots.every_s
         self._snapshot_at[partition] = self._next[partition]
         parts = await asyncio.to_thread(work.snapshot)
         self.metrics.snapshot_packed(time.monotonic() - now)
@@ -302,8 +302,9 @@ class Runner(Service):  # type: ignore[misc]
 
     def _schedule_snapshots(self, now: float) -> None:
         """The partitions take turns, so that one waits for its snapshot at a time."""
-        every_s = self.settings.detect.snapshot_ms / 1000
-        count = len(self._work)
+        if self.role.snapshots is None:
+            return
+        every_s, count = self.role.snapshots.every_s, len(self._work)
         self._snapshot_due = {
             partition: now + every_s * (place + 1) / count
             for place, partition in enumerate(sorted(self._work, key=self._order))

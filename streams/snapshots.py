@@ -92,6 +92,8 @@ class Snapshots:
     """Writes and finds the snapshots of one worker's partitions. At most one is written at a time."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self.every_s = settings.detect.snapshot_ms / 1000
+        """How often one of each partition is due."""
         self._settings = settings
         self._metrics = metrics
         self._manifests_topic = topic_name(settings, "snapshots")

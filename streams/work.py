@@ -11,6 +11,17 @@ from streams.snapshots import Snapshots
 from streams.wire.outgoing import Outgoing
 
 
+def passed_over(log: Any, record: Any, error: Exception) -> None:
+    """Says in ``log`` that ``record`` is of no use to the role that read it."""
+    log.error(
+        "a record cannot be read and is passed over; it stays on its topic",
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        error=str(error),
+    )
+
+
 class Work(Protocol):
     """The state behind one input partition."""
 

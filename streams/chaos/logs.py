@@ -7,6 +7,20 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 
+from config.settings import Settings
+from streams.topics import topic_name
+
+READS = {
+    "ingest": ("calls",),
+    "detect": ("frames",),
+    "profile": ("summaries", "lessons", "candidates", "commands"),
+    "respond": ("alerts", "commands", "lists", "summaries"),
+    "store": (
+        "frames", "summaries", "alerts", "campaigns", "block-rules", "calls.rejected", "commands", "audit",
+    ),
+}  # fmt: skip
+"""Topics of each consumer group, for which it must have committed everything in the end."""
+
 
 def read_all(brokers: str, topic: str) -> list[Any]:
     """Every record of ``topic`` that is there now, in offset order within partitions."""
@@ -38,3 +52,16 @@ def behind(brokers: str, group: str, topics: Iterable[str]) -> int:
         return sum(ends[each] - (consumer.committed(each) or 0) for each in partitions)
     finally:
         consumer.close()
+
+
+def worked_off(settings: Settings) -> bool:
+    """Whether every group of a service with all roles has committed all there is."""
+    kafka = settings.kafka
+    return not any(
+        behind(
+            kafka.brokers,
+            f"{kafka.topic_prefix}ringfence-{group}",
+            [topic_name(settings, topic) for topic in topics],
+        )
+        for group, topics in READS.items()
+    )

@@ -13,10 +13,10 @@ from itertools import count, takewhile
 from pathlib import Path
 from typing import Any
 
-from config.loading import load_settings
+from config.loading import as_environment, load_settings
 from streams.chaos.cluster import Refusing, Server, Worker
 from streams.chaos.feed import Feed
-from streams.chaos.logs import behind
+from streams.chaos.logs import worked_off
 from streams.chaos.schedule import KINDS, ON_A_WORKER, ON_THE_BROKER, Blow, Kind, schedule
 from streams.chaos.verdict import Check, Verdict, judge
 from streams.faults import Fault
@@ -25,17 +25,6 @@ from streams.store.opening import open_store
 from streams.topics import ensure_topics, topic_name
 
 ATTACKS = ("burst", "flood", "unallocated", "wangiri", "sweep", "rotation")
-READS = {
-    "ingest": ("calls",),
-    "detect": ("frames",),
-    "profile": ("summaries", "lessons", "candidates", "commands"),
-    "respond": ("alerts", "commands", "lists", "summaries"),
-    "store": (
-        "frames", "summaries", "alerts", "campaigns", "block-rules", "calls.rejected", "commands", "audit",
-    ),
-}  # fmt: skip
-"""Topics of each consumer group, for which it must have committed everything in the end."""
-
 ALWAYS = {"respond.mode": "enforce", "store.calls": "true", "detect.snapshot_ms": "5000"}
 """Settings of a storm's workers. Snapshots come often, so that most rebuilds start from one."""
 
@@ -148,7 +137,7 @@ class Storm:
         given = ALWAYS | given
         self._settings = load_settings(overrides=given)
         self._broker, self._clickhouse, self._refusing = broker, clickhouse, refusing
-        environment = {f"RINGFENCE_{key.upper().replace('.', '__')}": value for key, value in given.items()}
+        environment = as_environment(given)
         self._workers = [
             Worker(f"worker {i}", environment, directory / f"worker-{i}.log") for i in range(plan.workers)
         ]
@@ -327,16 +316,7 @@ class Storm:
     def _committed(self) -> bool:
         for worker in self._all():
             self._look_after(worker)
-        settings = self._settings
-        prefix = settings.kafka.topic_prefix
-        return not any(
-            behind(
-                settings.kafka.brokers,
-                f"{prefix}ringfence-{group}",
-                [topic_name(settings, topic) for topic in topics],
-            )
-            for group, topics in READS.items()
-        )
+        return worked_off(self._settings)
 
     def _until(self, what: str, true: Callable[[], bool]) -> None:
         deadline = time.monotonic() + DRAIN_S
@@ -352,10 +332,6 @@ class Storm:
             for status in worker.wrong_ends
         ]
         return Check("workers end in order when told to", len(self._workers) + 1, wrong)
-
-
-def decode_alert_id(record: object) -> str:
-    return record.key.decode()  # type: ignore[attr-defined, no-any-return]
 
 
 def _given(server: Server | None) -> Server:

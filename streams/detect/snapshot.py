@@ -19,6 +19,7 @@ from detectors.alert import content_id
 from detectors.evidence import Kept
 from detectors.fold import State
 from streams.snapshots import SnapshotError
+from streams.wire.frames import ipc_stream
 
 FORMAT = 1
 """Raised when the same arrays come to mean something else: what was written before is then passed over."""
@@ -28,7 +29,6 @@ PART_BYTES = 1 << 20
 """Bytes of pieces in one part, before compression."""
 
 PART_SCHEMA = pa.schema([("path", pa.utf8()), ("start", pa.int64()), ("data", pa.binary())])
-_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
 class Memory(msgspec.Struct):
@@ -86,9 +86,9 @@ def unpack(parts: Iterable[bytes], state: State) -> Memory:
                 memory = _memory(data)
                 continue
             place = places.get(path)
-            if place is None or start < 0 or start + len(data) > len(place):
-                raise SnapshotError(f"{len(data)} bytes at {start} of {path!r} have no place in this state")
-            place[start : start + len(data)] = np.frombuffer(data, np.uint8)
+            if place is None or start < 0 or start + data.size > len(place):
+                raise SnapshotError(f"{data.size} bytes at {start} of {path!r} have no place in this state")
+            place[start : start + data.size] = np.frombuffer(data, np.uint8)
     if memory is None:
         raise SnapshotError("the snapshot has no part with its open alerts")
     return memory
@@ -111,14 +111,10 @@ def _bytes_of(array: npt.NDArray[Any]) -> Any:
 def _part(pieces: list[tuple[str, int, memoryview | bytes]]) -> bytes:
     paths, starts, data = zip(*pieces, strict=True)
     columns = [pa.array(paths, pa.utf8()), pa.array(starts, pa.int64()), pa.array(data, pa.binary())]
-    batch = pa.record_batch(columns, schema=PART_SCHEMA)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, PART_SCHEMA, options=_OPTIONS) as writer:
-        writer.write_batch(batch)
-    return bytes(sink.getvalue())
+    return ipc_stream(pa.record_batch(columns, schema=PART_SCHEMA), "lz4")
 
 
-def _rows_of(part: bytes) -> Iterator[tuple[str, int, bytes]]:
+def _rows_of(part: bytes) -> Iterator[tuple[str, int, pa.Buffer]]:
     try:
         with pa.ipc.open_stream(part) as reader:
             if not reader.schema.equals(PART_SCHEMA):
@@ -131,10 +127,10 @@ def _rows_of(part: bytes) -> Iterator[tuple[str, int, bytes]]:
     for batch in batches:
         columns = (batch.column(name).to_pylist() for name in ("path", "start"))
         for path, start, data in zip(*columns, batch.column("data"), strict=True):
-            yield path, start, data.as_buffer().to_pybytes()
+            yield path, start, data.as_buffer()
 
 
-def _memory(data: bytes) -> Memory:
+def _memory(data: pa.Buffer) -> Memory:
     try:
         return msgspec.msgpack.decode(data, type=Memory)
     except msgspec.MsgspecError as error:

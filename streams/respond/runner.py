@@ -30,7 +30,7 @@ from streams.respond.step import Respond
 from streams.topics import topic_name
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import BlockRule, Command, ListEntry, RuleChange, Summary, decode, encode
-from streams.work import Role, Work
+from streams.work import Role, Work, passed_over
 
 T = TypeVar("T")
 
@@ -107,13 +107,7 @@ class RespondRole(Role):
             try:
                 out += self._readers[record.topic](record)
             except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
-                _log.error(
-                    "a record cannot be read and is passed over; it stays on its topic",
-                    topic=record.topic,
-                    partition=record.partition,
-                    offset=record.offset,
-                    error=str(error),
-                )
+                passed_over(_log, record, error)
         return out
 
     def idle(self) -> list[Outgoing]:

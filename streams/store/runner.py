@@ -33,7 +33,7 @@ from streams.topics import topic_name
 from streams.wire.frames import decode_frame
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import BlockRule, Command, CommandOutcome, Rejection, RuleChange, Summary, decode
-from streams.work import Role, Work
+from streams.work import Role, Work, passed_over
 
 PUT_SECONDS = 20.0
 """For a full queue to get room: longer delays a stop, shorter repeats more when the store is slow."""
@@ -65,13 +65,7 @@ class StoreRole(Role):
         try:
             return self._rows_of[record.topic](record)
         except (msgspec.ValidationError, msgspec.DecodeError, ValueError) as error:
-            _log.error(
-                "a record cannot be read and is passed over; it stays on its topic",
-                topic=record.topic,
-                partition=record.partition,
-                offset=record.offset,
-                error=str(error),
-            )
+            passed_over(_log, record, error)
             return None
 
     async def flush(self) -> None:

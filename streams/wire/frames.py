@@ -21,8 +21,14 @@ class FrameError(ValueError):
 
 def encode_frame(batch: pa.RecordBatch) -> bytes:
     """``batch`` (FRAME_SCHEMA) as one value, however long."""
+    return ipc_stream(batch)
+
+
+def ipc_stream(batch: pa.RecordBatch, compression: str | None = None) -> bytes:
+    """``batch``, of any schema, as one Arrow IPC stream; ``compression`` ``lz4``, ``zstd`` or None."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
         writer.write_batch(batch)
     value: bytes = sink.getvalue().to_pybytes()
     return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from config.loading import load_settings
+from config.loading import as_environment, load_settings
 from streams.simulate import AttackSpec, Scenario, traffic
 from streams.switches.reader import RuleReader
 from streams.switches.rulebook import RuleBook
@@ -26,7 +26,7 @@ def test_a_switch_sees_rules_come_and_go(kafka: KafkaServer, tmp_path: Path) -> 
     }
     settings = load_settings(overrides=given)
     ensure_topics(settings)
-    environment = {f"RINGFENCE_{key.upper().replace('.', '__')}": value for key, value in given.items()}
+    environment = as_environment(given)
     worker = Worker(environment, tmp_path / "worker.log", ("ingest", "detect", "respond")).start()
     try:
         wait_until("the worker is ready", worker.ready, [worker])

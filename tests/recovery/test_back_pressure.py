@@ -16,7 +16,7 @@ import pytest
 from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from config.loading import load_settings
+from config.loading import as_environment, load_settings
 from config.settings import Settings
 from streams.chaos.logs import behind
 from streams.health import Readiness
@@ -59,7 +59,7 @@ def world(kafka: KafkaServer, clickhouse: ClickHouseServer, tmp_path: Path) -> I
     }
     settings = load_settings(overrides=given)
     ensure_topics(settings)
-    environment = {f"RINGFENCE_{key.upper().replace('.', '__')}": value for key, value in given.items()}
+    environment = as_environment(given)
     worker = Worker(environment, tmp_path / "worker.log").start()
     store = open_store(settings.store)
     try:

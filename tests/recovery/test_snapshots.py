@@ -105,19 +105,20 @@ def test_one_that_is_not_what_its_manifest_says_is_passed_over(
     with_snapshots(settings, work)
 
 
-def test_a_manifest_that_cannot_be_read_is_passed_over(settings: Settings) -> None:
+@pytest.mark.parametrize(
+    ("topic", "key", "value", "partition"),
+    [
+        ("snapshots", b"from-another-version", b'{"format": 7}', 0),
+        ("snapshots.parts", b"half/000000", b"half-written", 1),
+    ],
+    ids=["a manifest that cannot be read", "parts without a manifest"],
+)
+def test_what_is_no_snapshot_is_passed_over(
+    settings: Settings, topic: str, key: bytes, value: bytes, partition: int
+) -> None:
     async def work(snapshots: Snapshots) -> None:
         await save(snapshots, 10)
-        await _put(settings, "snapshots", b"from-another-version", b'{"format": 7}', 0)
-        assert await found(snapshots, 100) == [(10, PARTS)]
-
-    with_snapshots(settings, work)
-
-
-def test_parts_without_a_manifest_are_no_snapshot(settings: Settings) -> None:
-    async def work(snapshots: Snapshots) -> None:
-        await save(snapshots, 10)
-        await _put(settings, "snapshots.parts", b"half/000000", b"half-written", 1)
+        await _put(settings, topic, key, value, partition)
         assert await found(snapshots, 100) == [(10, PARTS)]
 
     with_snapshots(settings, work)

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
-from config.loading import load_settings
+from config.loading import as_environment, load_settings
 from config.settings import Settings
 from detectors.plan import NumberingPlan
-from streams.chaos.logs import behind, read_all
+from streams.chaos.logs import read_all, worked_off
 from streams.pipeline import Pipeline
 from streams.simulate import AttackSpec, Scenario, SimulatedEvent, campaigns, traffic
 from streams.store.opening import open_store
@@ -25,13 +25,6 @@ from tests.servers import ClickHouseServer, KafkaServer
 from tests.service import Worker, produce, wait_until
 
 MINUTE = 60_000
-READS = {
-    "ingest": ("calls",),
-    "detect": ("frames",),
-    "profile": ("summaries",),
-    "respond": ("alerts", "commands", "lists", "summaries"),
-    "store": ("frames", "summaries", "alerts", "campaigns", "block-rules", "calls.rejected"),
-}
 
 
 class World(NamedTuple):
@@ -56,7 +49,7 @@ def world(kafka: KafkaServer, clickhouse: ClickHouseServer, tmp_path: Path) -> I
     settings = load_settings(overrides=given)
     ensure_topics(settings)
     store = open_store(settings.store)
-    environment = {f"RINGFENCE_{key.upper().replace('.', '__')}": value for key, value in given.items()}
+    environment = as_environment(given)
     yield World(settings, environment, store)
     store.close()
 
@@ -109,19 +102,7 @@ def _play(world: World, events: list[SimulatedEvent]) -> None:
 
 
 def _drained(world: World, running: tuple[Worker, ...]) -> None:
-    settings = world.settings
-
-    def all_done() -> bool:
-        return not any(
-            behind(
-                settings.kafka.brokers,
-                f"{settings.kafka.topic_prefix}ringfence-{role}",
-                [topic_name(settings, topic) for topic in topics],
-            )
-            for role, topics in READS.items()
-        )
-
-    wait_until("every role has committed all it was given", all_done, running)
+    wait_until("every role has committed all it was given", lambda: worked_off(world.settings), running)
     alerts, rules = _newest_alerts(world), _live_rules(world)
     wait_until("every alert is in the store", lambda: _stored_alerts(world) == alerts, running)
     wait_until("every rule is in the store", lambda: _stored_rules(world) == rules, running)

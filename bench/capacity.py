@@ -35,9 +35,9 @@ BYTES_A_REMEMBERED_EVENT = 26
 OTHER_MB = 16
 """Of a partition: lists of suspects, trails, shares."""
 WORKER_MB = 300
-"""Of a worker process before its first partition."""
+"""Of a worker process before its first partition: an estimate."""
 STORED_BYTES = 51
-"""Of a call event in ClickHouse's table `calls`, merged: the events of `bench.ingest`, on 18.16 and 26.9."""
+"""Of a call event in ClickHouse's table `calls`, merged: an estimate for the events of `bench.ingest`."""
 
 
 class Needs(NamedTuple):

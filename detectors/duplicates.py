@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.kernels import inlined, mix, mix2
+from detectors.kernels import inlined, mix, mix2, pasted, prefetch
 from detectors.subjects import power_of_two, zeros
 
 SAME_CALL_MS = 2_000
@@ -52,12 +52,41 @@ def new_counted(remembered: int) -> Counted:
 
 
 @inlined
+def _event_key(event: Any, role: Any) -> Any:
+    key = mix2(event, role)
+    return key if key != 0 else np.uint64(1)
+
+
+@inlined
+def _event_base(events: Any, key: Any) -> Any:
+    return np.int64(key & np.uint64(events.size // _EVENT_WAYS - 1)) * _EVENT_WAYS
+
+
+@inlined
+def _call_base(calls: Any, key: Any) -> Any:
+    return np.int64((key >> np.uint64(2)) & np.uint64(calls.size // _CALL_WAYS - 1)) * _CALL_WAYS
+
+
+@inlined
+def _pair_base(pairs: Any, key: Any) -> Any:
+    return np.int64(key & np.uint64(pairs.size // _PAIR_WAYS - 1)) * _PAIR_WAYS
+
+
+@pasted
+def fetch_counted(counted: Any, event: Any, call: Any, caller: Any, callee: Any, role: Any) -> None:
+    """Asks for what the three memories hold of an event (`pasted` in the fold): some rows ahead of it."""
+    prefetch(counted.events, _event_base(counted.events, _event_key(event, role)), np.int64(0))
+    prefetch(counted.calls, _call_base(counted.calls, call_key(call, caller, callee, role)), np.int64(0))
+    for outcome in range(2):
+        key = pair_key(caller, callee, role, np.int64(outcome))
+        prefetch(counted.pairs, _pair_base(counted.pairs, key), np.int64(0))
+
+
+@inlined
 def seen_event(events: Any, event: Any, role: Any) -> Any:
     """Whether this event of this role was seen; remembers it."""
-    key = mix2(event, role)
-    if key == 0:
-        key = np.uint64(1)
-    base = np.int64(key & np.uint64(events.size // _EVENT_WAYS - 1)) * _EVENT_WAYS
+    key = _event_key(event, role)
+    base = _event_base(events, key)
     for k in range(base, base + _EVENT_WAYS):
         if events[k] == key:
             return True
@@ -73,7 +102,7 @@ def count_call(calls: Any, key: Any, time: Any, attempt: Any, outcome: Any) -> A
 
     ``key`` is the uint64 hash of call, numbers and role; ``attempt`` and ``outcome`` say what it tells.
     """
-    base = np.int64((key >> np.uint64(2)) & np.uint64(calls.size // _CALL_WAYS - 1)) * _CALL_WAYS
+    base = _call_base(calls, key)
     told = (_ATTEMPT if attempt else np.uint64(0)) | (_OUTCOME if outcome else np.uint64(0))
     key &= _NOT_FLAGS
     for k in range(base, base + _CALL_WAYS):
@@ -105,7 +134,7 @@ def seen_elsewhere(pairs: Any, key: Any, time: Any, network: Any) -> Any:
 
     ``key`` is the uint64 hash of numbers, role and class; ``network`` the hash of the sending network.
     """
-    base = np.int64(key & np.uint64(pairs.size // _PAIR_WAYS - 1)) * _PAIR_WAYS
+    base = _pair_base(pairs, key)
     for k in range(base, base + _PAIR_WAYS):
         entry = pairs[k]
         if entry.key == key:

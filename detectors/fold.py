@@ -28,11 +28,12 @@ from detectors import (
     wangiri,
     ways,
 )
-from detectors.calls import FRAME_SCHEMA, NumberKind, text_hash
+from detectors.calls import BLOCK, FRAME_SCHEMA, NumberKind, text_hash
 from detectors.duplicates import (
     Counted,
     call_key,
     count_call,
+    fetch_counted,
     new_counted,
     pair_key,
     seen_elsewhere,
@@ -66,7 +67,7 @@ from detectors.signals import (
     new_spoken,
     speak,
 )
-from detectors.subjects import Table, find, new_table, touch
+from detectors.subjects import Table, fetch_keys, fetch_row, find, new_table, touch
 from detectors.sums import group_sums, new_sums
 from detectors.trails import (
     Trails,
@@ -117,6 +118,8 @@ MOST_A_ROW = 12
 """Signals one row can raise, and one that is weighed against them."""
 MOST_CONTACTS_A_ROW = 2
 CONTACT_COPIES = 64
+SOON, NEXT = 12, 6
+"""So many rows ahead the memory is asked for what a row needs: its buckets, then the subjects in them."""
 SPOKEN = 1 << 15
 """Subjects that can be signalling at a time."""
 
@@ -657,6 +660,29 @@ def _wangiri(c: Any, i: Any, key: Any, row: Any, light: Any, s: Any, p: Any, out
             _name_parties(ringer, block_key, time, out)
 
 
+@pasted
+def _fetch_soon(c: Any, i: Any, s: Any) -> None:
+    """Asks for the buckets that row ``i`` will look into."""
+    role, caller, callee = np.int64(c.role[i]), c.caller[i], c.callee[i]
+    fetch_counted(s.counted, c.event[i], c.call[i], caller, callee, role)
+    if role == 0:
+        fetch_keys(s.callers, caller)
+        fetch_keys(s.blocks, caller // BLOCK)
+        fetch_keys(s.callees, caller)
+    else:
+        fetch_keys(s.callees, callee)
+
+
+@pasted
+def _fetch_next(c: Any, i: Any, s: Any) -> None:
+    """Asks for the subjects of row ``i``, whose buckets were asked for."""
+    if c.role[i] == 0:
+        fetch_row(s.callers, c.caller[i])
+        fetch_row(s.blocks, c.caller[i] // BLOCK)
+    else:
+        fetch_row(s.callees, c.callee[i])
+
+
 @inlined
 def _is_full(out: Any) -> Any:
     """Whether there may be no room for another row's signals."""
@@ -678,6 +704,10 @@ def fold(c: Columns, start: int, s: State, p: Parameters, lists: Lists, out: Out
             return i
         if out.used[2] > out.candidates.size - candidates.MOST_CANDIDATES_A_ROW:
             return i
+        if i + SOON < n:
+            _fetch_soon(c, i + SOON, s)
+        if i + NEXT < n:
+            _fetch_next(c, i + NEXT, s)
         time = c.time[i]
         s.newest[0] = max(s.newest[0], time)
         if s.newest[0] - time > p.lateness_ms:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from detectors.kernels import inlined, mix, pasted
+from detectors.kernels import inlined, mix, pasted, prefetch
 from detectors.windows import CALLER, DAY, HOUR, total
 
 WAYS = 8
@@ -55,13 +55,33 @@ def new_table(capacity: int, row: np.dtype[Any]) -> Table:
 
 
 @inlined
+def _base(keys: Any, key: Any) -> Any:
+    return np.int64(mix(key) & np.uint64(keys.size // WAYS - 1)) * WAYS
+
+
+@inlined
 def index_of(keys: Any, key: Any) -> Any:
     """Index of ``key`` (int64, not 0) among the keys of a table (int64 (n,), 0 where free), or -1."""
-    base = np.int64(mix(key) & np.uint64(keys.size // WAYS - 1)) * WAYS
+    base = _base(keys, key)
     for k in range(base, base + WAYS):
         if keys[k] == key:
             return k
     return -1
+
+
+@pasted
+def fetch_keys(table: Any, key: Any) -> None:
+    """Asks for the bucket of ``key``: some rows before it is needed."""
+    prefetch(table.keys, _base(table.keys, key), np.int64(0))
+
+
+@pasted
+def fetch_row(table: Any, key: Any) -> None:
+    """Asks for the row of ``key`` (not 0), whose bucket was asked for before."""
+    at = index_of(table.keys, key)
+    if at >= 0:
+        for line in range((table.words.shape[1] + 7) // 8):
+            prefetch(table.rows, np.int64(at), np.int64(line))
 
 
 @pasted
@@ -99,7 +119,7 @@ def _replace(table: Any, base: Any, now: Any) -> Any:
 @pasted
 def touch(table: Any, key: Any, now: Any) -> Any:
     """Index of ``key`` (not 0), taken in where it was not there; ``now`` is the newest event time, ms."""
-    base = np.int64(mix(key) & np.uint64(table.keys.size // WAYS - 1)) * WAYS
+    base = _base(table.keys, key)
     free = -1
     for k in range(base, base + WAYS):
         held = table.keys[k]

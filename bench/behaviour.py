@@ -26,7 +26,7 @@ from config.settings import BehaviourSettings, Settings
 from detectors.behaviour import NAMES, SHARES, Behaviour
 from detectors.reputation import vector_from
 from streams.simulate.suite import suite_scenarios
-from streams.wire.records import Candidate
+from streams.wire.candidates import Candidate
 
 OTHER_KINDS = ("clone", "flood", "profile")
 """Not told by how one caller behaves, or not a caller's own calls."""

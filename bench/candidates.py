@@ -17,7 +17,8 @@ from detectors.plan import NumberingPlan
 from streams.detect.step import Detect
 from streams.ingest.step import Ingest
 from streams.simulate import Scenario, SimulatedEvent, traffic
-from streams.wire.records import Candidate, SourceRecord
+from streams.wire.candidates import Candidate
+from streams.wire.records import SourceRecord
 
 EVENTS_A_MESSAGE = 500
 MIXED = 0.1
@@ -74,7 +75,7 @@ def _candidates(events: Iterator[bytes], settings: Settings, plan: NumberingPlan
             for partition in sorted(ingested.frames):
                 detected = partitions[partition](ingested.frames[partition], offsets[partition])
                 offsets[partition] += 1
-                told += detected.candidates
+                told += [each for candidates in detected.candidates for each in candidates.rows()]
             yield from sorted(told, key=lambda each: (each.time, each.candidate_id))
         message += 1
 

@@ -25,7 +25,7 @@ from bench.report import write_results
 from config.settings import Settings
 from detectors.alert import Alert
 from streams.profile.step import Profile, epoch_seconds
-from streams.wire.records import Summary
+from streams.wire.summaries import Summary
 from tests.profile_traffic import START, Change, Habit, Traffic, by_hour
 
 HABITS = {
@@ -68,7 +68,7 @@ def judged(seed: int, days: float, surges: dict[Change, int]) -> Outcome:
     profile, first, alerts = Profile(Settings()), {}, {}
     seconds = range(START, START + int(days * 86_400))
     for summary in Traffic(HABITS, seed, list(surges)).summaries(seconds):
-        outcome.calls += sum(row.attempts for row in summary.rows)
+        outcome.calls += summary.attempts
         for alert in profile(summary):
             alerts[alert.alert_id] = alert
             first.setdefault(alert.alert_id, summary.newest / 1000)
@@ -109,7 +109,7 @@ def vectors_a_second() -> float:
     started = time.process_time()
     for summary in summaries:
         profile(summary)
-    return sum(len(summary.rows) for summary in summaries) / (time.process_time() - started)
+    return sum(summary.traffic.num_rows for summary in summaries) / (time.process_time() - started)
 
 
 def bytes_a_trunk(trunks: int) -> float:

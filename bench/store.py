@@ -19,9 +19,10 @@ from streams.store.ports import Rows, Store
 from streams.store.step import rows_of_calls, rows_of_summary
 from streams.store.upgrade import apply_schema
 from streams.store.writer import Writer
-from streams.wire.records import Summary, SummaryRow
+from streams.wire.summaries import Summary, SummaryRow
 from tests.servers import clickhouse_server
 from tests.stores import BASE, LONG, calls_frame
+from tests.summaries import summary_of
 
 EVENTS = 50_000
 """Call events of one batch: a frame has each twice."""
@@ -104,10 +105,10 @@ def through_writer(store: Store, batches: list[Rows]) -> float:
 
 def a_summary(offset: int) -> Summary:
     rows = [
-        SummaryRow(BASE // 1000 + i % 60, f"T-{i}", "CM", "CU", 10, 8, 4, 1, 9_000, 4, 80_000, "0" * 64)
+        SummaryRow(BASE // 1000 + i % 60, f"T-{i}", "CM", "CU", 10, 8, 4, 1, 9_000, 4, 80_000, 0)
         for i in range(EVENTS)
     ]
-    return Summary(0, offset, BASE, rows)
+    return summary_of(0, offset, BASE, rows)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from config.settings import CandidatesSettings
-from detectors.kernels import inlined, mix, pasted, popcount
+from detectors.kernels import inlined, mix, mix2, pasted, popcount
 from detectors.plain import mix as plain_mix
 from detectors.shape import Feature
 from detectors.sketches import LINEAR
@@ -112,13 +112,15 @@ SUSPECT = np.dtype(
 CANDIDATE = np.dtype(
     [
         ("row", np.int64),
+        ("id", np.uint64),
         ("key", np.int64),
         ("time", np.int64),
         ("block", np.int64),
         *((feature.name, np.float64) for feature in FEATURES),
     ]
 )
-"""``row`` of the batch; ``key`` of the caller or block; ``block`` 1 for a block; the features follow."""
+"""``row`` of the batch; ``id`` hash of subject, trunk, time and counts; ``key`` of the caller or block;
+``block`` 1 for a block; the features follow, each 8 bytes."""
 
 CANDIDATES = 2_048
 """Room for candidates of one batch before the fold pauses."""
@@ -164,6 +166,13 @@ def new_suspects(capacity: int) -> Suspects:
     n = power_of_two(capacity)
     rows = zeros(n, SUSPECT)
     return Suspects(zeros(n, np.int64), rows, rows.view(np.uint64).reshape(n, -1))
+
+
+def features_of(candidates: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """The features of `CANDIDATE` (n,) as float64 (n, 27), to four decimals."""
+    words = candidates.view(np.float64).reshape(candidates.size, -1)
+    found: npt.NDArray[np.float64] = np.round(words[:, -len(FEATURES) :], 4)
+    return found
 
 
 def new_candidates(room: int = CANDIDATES) -> npt.NDArray[Any]:
@@ -436,12 +445,15 @@ def look(row: Any, suspect: Any, numbers: Any, time: Any, f: Any) -> None:
 
 
 @pasted
-def _tell(out: Any, row: Any, suspect: Any, i: Any, key: Any, is_block: Any, numbers: Any, time: Any) -> None:
+def _tell(out: Any, row: Any, suspect: Any, c: Any, i: Any, key: Any, is_block: Any, numbers: Any) -> None:
     candidate = out.candidates[out.used[2]]
+    time, block = c.time[i], np.int64(1 if is_block else 0)
+    counts = mix2(total(suspect.attempts), total(suspect.ends))
     candidate.row = i
+    candidate.id = mix2(mix2(mix2(key, block), c.trunks[c.trunk[i]]), mix2(time, counts))
     candidate.key = key
     candidate.time = time
-    candidate.block = np.int64(1 if is_block else 0)
+    candidate.block = block
     look(row, suspect, numbers, time, candidate)
     out.used[2] += 1
 
@@ -484,7 +496,7 @@ def see_caller(key: Any, row: Any, c: Any, i: Any, news: Any, suspects: Any, p: 
     if not past_gate(row, p):
         return False
     if is_due(suspect, time, p):
-        _tell(out, row, suspect, i, key, False, 1.0, time)
+        _tell(out, row, suspect, c, i, key, False, 1.0)
     return True
 
 
@@ -498,7 +510,7 @@ def see_block(key: Any, block: Any, c: Any, i: Any, news: Any, suspects: Any, p:
     _note(suspect, c, i, news)
     if past_block_gate(block, suspect, p) and is_due(suspect, time, p):
         numbers = LINEAR[popcount(block.numbers[0] | block.numbers[1])]
-        _tell(out, block, suspect, i, key, True, numbers, time)
+        _tell(out, block, suspect, c, i, key, True, numbers)
 
 
 @pasted

@@ -106,9 +106,9 @@ def pasted(function: F) -> F:
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def prefetch(typing: Any, array: Any, index: Any, line: Any) -> Any:
-    """Asks the processor for the 64 bytes at ``line`` times 64 from element ``index`` on of a contiguous
-    ``array`` of one dimension, so that they are near when they are needed. Changes nothing."""
+def prefetch(_typing: Any, array: Any, _index: Any, _line: Any) -> Any:
+    """``prefetch(array, index, line)`` asks the processor for the 64 bytes that begin ``line`` times 64 after
+    element ``index`` of a contiguous array of one dimension, so that they are near when they are needed."""
 
     def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
         type_ = signature.args[0]

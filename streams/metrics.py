@@ -16,7 +16,8 @@ from typing import Literal, NamedTuple, Protocol
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from detectors.alert import Alert
-from streams.wire.records import BlockRule, RuleChange, Summary
+from streams.wire.records import BlockRule, RuleChange
+from streams.wire.summaries import Summary
 
 
 class Declared(NamedTuple):

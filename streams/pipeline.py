@@ -20,7 +20,8 @@ from streams.ingest.step import Ingest
 from streams.profile.models import Models
 from streams.profile.step import Profile
 from streams.respond.step import Respond
-from streams.wire.records import Candidate, Command, ListEntry, Rejection, RuleChange, SourceRecord
+from streams.wire.candidates import Candidate
+from streams.wire.records import Command, ListEntry, Rejection, RuleChange, SourceRecord
 
 
 @dataclass
@@ -99,12 +100,12 @@ class Pipeline:
     def _detected(self, partition: int, batch: pa.RecordBatch, candidates: list[Candidate]) -> list[Alert]:
         detected = self._detect[partition](batch, self._offsets[partition])
         self._offsets[partition] += 1
-        candidates += detected.candidates
+        candidates += [candidate for told in detected.candidates for candidate in told.rows()]
         summary = detected.summary
         if summary is None:
             return detected.alerts
         totals = self.totals
-        totals.attempts += sum(row.attempts for row in summary.rows)
+        totals.attempts += summary.attempts
         totals.duplicates += summary.duplicates
         totals.late += summary.late
         totals.evicted += summary.evicted

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from detectors.alert import content_id
 from detectors.candidates import FEATURES
-from streams.wire.records import Candidate
+from streams.wire.candidates import Candidate
 
 START = 1_788_230_400_000
 

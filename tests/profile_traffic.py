@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from streams.wire.records import Summary, SummaryRow
+from streams.wire.summaries import Summary, SummaryRow
+from tests.summaries import summary_of
 
 START = 1_750_000_800
 """A whole hour, seconds since the epoch."""
@@ -77,7 +78,7 @@ class Traffic:
     def summaries(self, seconds: range, lag: int = 0) -> Iterator[Summary]:
         """One summary a second on partition 0, offset = second."""
         for second in seconds:
-            yield Summary(0, second, (second + lag) * 1000 + 999, self.rows(second))
+            yield summary_of(0, second, (second + lag) * 1000 + 999, self.rows(second))
 
     def _row(self, second: int, trunk: str, habit: Habit) -> SummaryRow:
         rate, ratio = self._wander(trunk, habit)
@@ -108,7 +109,7 @@ class Traffic:
             ring_ms=ring_ms,
             rings=ends,
             talk_ms=talk_ms,
-            callees=f"{bitmap:064x}",
+            callees=bitmap,
         )
 
     def _wander(self, trunk: str, habit: Habit) -> tuple[float, float]:

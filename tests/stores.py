@@ -36,16 +36,9 @@ from streams.store.step import (
     rows_of_rule_change,
     rows_of_summary,
 )
-from streams.wire.records import (
-    Approval,
-    BlockRule,
-    Command,
-    CommandOutcome,
-    Rejection,
-    RuleChange,
-    Summary,
-    SummaryRow,
-)
+from streams.wire.records import Approval, BlockRule, Command, CommandOutcome, Rejection, RuleChange
+from streams.wire.summaries import Summary, SummaryRow
+from tests.summaries import summary_of
 
 LONG = {"days": 10_000, "calls_days": 10_000}
 """Retention that does not end while a test with fixed times is of use."""
@@ -198,7 +191,7 @@ def a_summary(**changes: Any) -> Summary:
         ring_ms=48_000,
         rings=8,
         talk_ms=40_000,
-        callees="0" * 64,
+        callees=0,
     )
     values: dict[str, Any] = {
         "partition": 1,
@@ -210,7 +203,7 @@ def a_summary(**changes: Any) -> Summary:
             msgspec.structs.replace(row, second=seconds, trunk="SH-IC-02"),
         ],
     }
-    return Summary(**(values | changes))
+    return summary_of(**(values | changes))
 
 
 def a_command(**changes: Any) -> Command:

@@ -21,8 +21,10 @@ from streams.pipeline import Pipeline
 from streams.profile.models import Models
 from streams.profile.step import Profile
 from streams.respond.step import Respond
+from streams.wire.candidates import decode_candidates
 from streams.wire.frames import decode_frame
-from streams.wire.records import Candidate, SourceRecord, Summary, decode, encode
+from streams.wire.records import SourceRecord, decode, encode
+from streams.wire.summaries import decode_summary
 
 CallEnd = tuple[str, int]
 """An event id and the end of the call that a row is seen from."""
@@ -77,9 +79,9 @@ class Detected:
                 fold = folds[record.partition] = Detect(record.partition, settings, plan)
             detected = fold(decode_frame(record.value), record.offset)
             self.alerts |= versions(detected.alerts)
-            self.candidates |= {each.candidate_id for each in detected.candidates}
+            self.candidates |= {id_ for each in detected.candidates for id_ in each.ids()}
             if detected.summary is not None:
-                self.attempts[record.partition] += sum(row.attempts for row in detected.summary.rows)
+                self.attempts[record.partition] += detected.summary.attempts
                 self.late += detected.summary.late
 
 
@@ -88,10 +90,11 @@ def profiled(summaries: Iterable[Any], candidates: Iterable[Any], settings: Sett
     alerts: dict[tuple[str, int], bytes] = {}
     profile, models = Profile(settings), Models(settings)
     for record in summaries:
-        alerts |= versions(profile(decode(record.value, Summary)))
+        alerts |= versions(profile(decode_summary(record.value)))
         profile.hours_over.clear()
     for record in candidates:
-        alerts |= versions(models.candidate(decode(record.value, Candidate)))
+        for candidate in decode_candidates(record.value).rows():
+            alerts |= versions(models.candidate(candidate))
     return alerts
 
 

@@ -24,8 +24,10 @@ from streams.chaos.reference import (
 )
 from streams.store.ports import Store
 from streams.topics import topic_name
+from streams.wire.candidates import decode_candidates
 from streams.wire.frames import decode_frame
-from streams.wire.records import BlockRule, Rejection, Summary, decode, encode
+from streams.wire.records import BlockRule, Rejection, decode, encode
+from streams.wire.summaries import decode_summary
 
 SHOWN = 5
 """Differences of one check that are spelt out."""
@@ -102,7 +104,7 @@ def judge(settings: Settings, store: Store, lanes: int) -> Verdict:
         Check("alerts that were sent twice are alike", len(logs.alerts), unlike(logs.alerts)),
         same(
             "candidates",
-            {orjson.loads(each.value)["candidate_id"] for each in logs.candidates},
+            {id_ for each in logs.candidates for id_ in decode_candidates(each.value).ids()},
             detected.candidates,
         ),
         same("rule ids with their matches", rules, ruled(logs.alerts, settings, plan)),
@@ -209,8 +211,8 @@ def counted(summaries: Iterable[Any]) -> Counter[int]:
     """Calls by partition: a summary that was sent again stands for the same record of `frames`."""
     told: dict[tuple[int, int], int] = {}
     for record in summaries:
-        summary = decode(record.value, Summary)
-        told[summary.partition, summary.offset] = sum(row.attempts for row in summary.rows)
+        summary = decode_summary(record.value)
+        told[summary.partition, summary.offset] = summary.attempts
     counted: Counter[int] = Counter()
     for (partition, _), attempts in told.items():
         counted[partition] += attempts
@@ -273,7 +275,7 @@ def gone_too_soon(records: Iterable[Any], newest: int) -> list[str]:
 
 
 def _repeated(logs: Logs, ingested: Ingested, sent: Mapping[Any, bytes]) -> dict[str, int]:
-    told = [decode(record.value, Summary) for record in logs.summaries]
+    told = [decode_summary(record.value) for record in logs.summaries]
     rows = sum(decode_frame(record.value).num_rows for record in logs.frames)
     return {
         "messages on calls": len(logs.calls),

@@ -29,7 +29,8 @@ from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.child import Child, ChildError, free_port
 from streams.faults import Fault
 from streams.topics import ensure_topics, topic_name
-from streams.wire.records import BlockRule, RuleChange, Summary, decode
+from streams.wire.records import BlockRule, RuleChange, decode
+from streams.wire.summaries import decode_summary
 
 RULE_LIFE_MS = 20_000
 """Short, so that rules are seen to end."""
@@ -202,7 +203,7 @@ class Follower:
         if topic == self._alerts:
             self.seen.alert(decode(record.value, Alert))
         elif topic == self._summaries:
-            self.seen.summary(decode(record.value, Summary))
+            self.seen.summary(decode_summary(record.value))
         else:
             rule = decode(record.value, BlockRule) if record.value is not None else None
             why = dict(record.headers).get("why", b"").decode()

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from detectors.alert import Alert, Match
-from streams.wire.records import BlockRule, RuleChange, Summary
+from streams.wire.records import BlockRule, RuleChange
+from streams.wire.summaries import Summary
 
 SECONDS_KEPT = 60
 ALERTS_SHOWN = 10
@@ -35,7 +36,7 @@ class Seen:
 
     def summary(self, summary: Summary) -> None:
         self.newest = max(self.newest, summary.newest)
-        for row in summary.rows:
+        for row in summary.rows():
             self.calls += row.attempts
             self.per_second[row.second] = self.per_second.get(row.second, 0) + row.attempts
         while len(self.per_second) > SECONDS_KEPT:

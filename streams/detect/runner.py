@@ -21,9 +21,11 @@ from streams.metrics import Metrics
 from streams.reading import Follower
 from streams.snapshots import Snapshots
 from streams.topics import topic_name
+from streams.wire.candidates import encode_candidates
 from streams.wire.frames import decode_frame
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import ListEntry, decode, encode
+from streams.wire.summaries import encode_summary
 from streams.work import Role, Work
 
 _log = structlog.get_logger("detect")
@@ -105,14 +107,13 @@ class _Partition:
                 Outgoing(self._alerts, alert.alert_id.encode(), encode(alert)) for alert in detected.alerts
             ]
             out += [
-                Outgoing(self._candidates, candidate.candidate_id.encode(), encode(candidate))
-                for candidate in detected.candidates
+                Outgoing(self._candidates, None, encode_candidates(candidates))
+                for candidates in detected.candidates
             ]
             if detected.summary is not None:
-                out.append(Outgoing(self._summaries, None, encode(detected.summary)))
-            self._metrics.detected(
-                detected.summary, detected.alerts, batch.num_rows, len(detected.candidates)
-            )
+                out.append(Outgoing(self._summaries, None, encode_summary(detected.summary)))
+            told = sum(candidates.columns.num_rows for candidates in detected.candidates)
+            self._metrics.detected(detected.summary, detected.alerts, batch.num_rows, told)
         if live and time.monotonic() - self._counted_at >= COUNT_SUBJECTS_EVERY_S:
             self._counted_at = time.monotonic()
             self._metrics.tracked(self._partition, self._detect.subjects())

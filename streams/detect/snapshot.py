@@ -19,7 +19,7 @@ from detectors.alert import content_id
 from detectors.evidence import Kept
 from detectors.fold import State
 from streams.snapshots import SnapshotError
-from streams.wire.frames import ipc_stream
+from streams.wire.arrow import BatchError, read_stream, write_stream
 
 FORMAT = 1
 """Raised when the same arrays come to mean something else: what was written before is then passed over."""
@@ -111,23 +111,17 @@ def _bytes_of(array: npt.NDArray[Any]) -> Any:
 def _part(pieces: list[tuple[str, int, memoryview | bytes]]) -> bytes:
     paths, starts, data = zip(*pieces, strict=True)
     columns = [pa.array(paths, pa.utf8()), pa.array(starts, pa.int64()), pa.array(data, pa.binary())]
-    return ipc_stream(pa.record_batch(columns, schema=PART_SCHEMA), "lz4")
+    return write_stream(pa.record_batch(columns, schema=PART_SCHEMA), "lz4")
 
 
 def _rows_of(part: bytes) -> Iterator[tuple[str, int, pa.Buffer]]:
     try:
-        with pa.ipc.open_stream(part) as reader:
-            if not reader.schema.equals(PART_SCHEMA):
-                raise SnapshotError(f"a part has columns {reader.schema.names}, not {PART_SCHEMA.names}")
-            batches = list(reader)
-            for batch in batches:
-                batch.validate(full=True)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SnapshotError(f"a part is damaged: {error}") from error
-    for batch in batches:
-        columns = (batch.column(name).to_pylist() for name in ("path", "start"))
-        for path, start, data in zip(*columns, batch.column("data"), strict=True):
-            yield path, start, data.as_buffer()
+        batch = read_stream(part, PART_SCHEMA, "part")
+    except BatchError as error:
+        raise SnapshotError(str(error)) from error
+    columns = (batch.column(name).to_pylist() for name in ("path", "start"))
+    for path, start, data in zip(*columns, batch.column("data"), strict=True):
+        yield path, start, data.as_buffer()
 
 
 def _memory(data: pa.Buffer) -> Memory:

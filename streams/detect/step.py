@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from config.settings import Settings
 from detectors import sums
 from detectors.alert import Alert, content_id
 from detectors.burst import Burst
-from detectors.candidates import FEATURES
+from detectors.candidates import FEATURES, features_of
 from detectors.clone import Clone
 from detectors.evidence import Alerts
 from detectors.flood import Flood
@@ -36,7 +38,9 @@ from detectors.unallocated import Plan, Unallocated
 from detectors.wangiri import Wangiri
 from streams.detect.rows import Rows
 from streams.detect.snapshot import Memory, layout_of, pack, unpack
-from streams.wire.records import Candidate, ListEntry, Summary, SummaryRow
+from streams.wire.candidates import CANDIDATE_SCHEMA, Candidates
+from streams.wire.records import ListEntry
+from streams.wire.summaries import BITMAP_BYTES, NAMES, TRAFFIC_SCHEMA, Summary
 
 KNOWN_TRUNKS = 65_536
 """Trunk names a partition remembers by their hash."""
@@ -44,7 +48,6 @@ KNOWN_TRUNKS = 65_536
 _NAMES = {
     pattern: [feature.name for feature in features] for pattern, features in features_by_pattern().items()
 }
-_MEASURED = [feature.name for feature in FEATURES]
 
 
 class Detected(NamedTuple):
@@ -52,7 +55,7 @@ class Detected(NamedTuple):
 
     alerts: list[Alert]
     summary: Summary | None
-    candidates: Sequence[Candidate] = ()
+    candidates: Sequence[Candidates] = ()
 
 
 def _speaking(settings: Settings, plan: Plan, trunks: Mapping[int, str]) -> list[Detector]:
@@ -99,10 +102,11 @@ class Detect:
         output = new_output(batch.num_rows)
         rows = Rows(batch)
         alerts: list[Alert] = []
-        candidates: list[Candidate] = []
+        candidates: list[Candidates] = []
         for found in self._fold(batch, columns, rows, output):
             alerts += found
-            candidates += self._candidates_of(rows, output, offset)
+            if output.used[2]:
+                candidates.append(self._candidates_of(batch, output, offset))
         summary = self._summary(batch, columns, output, offset, self._evicted() - evicted)
         return Detected(alerts, summary, candidates)
 
@@ -195,75 +199,62 @@ class Detect:
                 alerts.append(alert)
         return alerts
 
-    def _candidates_of(self, rows: Rows, output: Output, offset: int) -> list[Candidate]:
-        found = []
-        for row, key, time, is_block, *features in output.candidates[: output.used[2]].tolist():
-            call = rows[row]
-            subject_type: Literal["number", "block"] = "block" if is_block else "number"
-            subject = f"+{key}*" if is_block else call.caller_spelled
-            named = {name: round(value, 4) for name, value in zip(_MEASURED, features, strict=True)}
-            counts = [named["attempts"], named["ends"]]
-            found.append(
-                Candidate(
-                    candidate_id=content_id([self._partition, subject, call.trunk, time, counts]),
-                    partition=self._partition,
-                    offset=offset,
-                    time=time,
-                    subject_type=subject_type,
-                    subject=subject,
-                    kind=call.caller_kind,
-                    features=named,
-                    call_id=call.call_id,
-                    trunk=call.trunk,
-                    from_network=call.from_network,
-                    to_network=call.to_network,
-                )
-            )
-        return found
+    def _candidates_of(self, batch: pa.RecordBatch, output: Output, offset: int) -> Candidates:
+        found = output.candidates[: output.used[2]]
+        seen = pa.array(found["row"])
+        numbers = found["key"].copy()
+        numbers[numbers < 0] = 0
+        columns = [
+            *(found["id"].copy(), found["time"].copy(), found["block"].astype(np.uint8), numbers),
+            batch.column("caller_text").take(seen),
+            batch.column("caller_kind").take(seen),
+            batch.column("call_id").take(seen),
+            *(_names_of(batch.column(name), seen) for name in ("trunk", "from_network", "to_network")),
+            pa.FixedSizeListArray.from_arrays(features_of(found).reshape(-1), len(FEATURES)),
+        ]
+        return Candidates(self._partition, offset, pa.record_batch(columns, schema=CANDIDATE_SCHEMA))
 
     def _summary(
         self, batch: pa.RecordBatch, columns: Columns, output: Output, offset: int, evicted: int
     ) -> Summary:
-        to_network = batch.column("to_network")
-        indices = aligned(to_network.indices.to_numpy(zero_copy_only=True))
+        names = [batch.column(name) for name in NAMES]
+        of_row = [aligned(name.indices.to_numpy(zero_copy_only=True)) for name in names]
         room = sums.new_sums(batch.num_rows)
-        groups = sums.group_sums(columns, indices, output.counted, room)
-        first, counts, callees = room.first[:groups], room.sums[:groups], room.callees[:groups]
-        trunks = batch.column("trunk").dictionary.to_pylist()
-        senders = batch.column("from_network").dictionary.to_pylist()
-        receivers = to_network.dictionary.to_pylist()
-        rows = [
-            SummaryRow(
-                int(columns.time[row]) // 1_000,
-                trunks[columns.trunk[row]],
-                senders[columns.from_network[row]],
-                receivers[indices[row]],
-                attempts=totals[sums.ATTEMPTS],
-                ends=totals[sums.ENDS],
-                answered=totals[sums.ANSWERED],
-                short=totals[sums.SHORT],
-                ring_ms=totals[sums.RING_MS],
-                rings=totals[sums.RINGS],
-                talk_ms=totals[sums.TALK_MS],
-                callees="".join(f"{word:016x}" for word in words[::-1]),
-                failed=totals[sums.FAILED],
-                busy=totals[sums.BUSY],
-                invalid=totals[sums.INVALID],
-                refused=totals[sums.REFUSED],
-                one_ring=totals[sums.ONE_RING],
-            )
-            for row, totals, words in zip(first.tolist(), counts.tolist(), callees.tolist(), strict=True)
+        groups = sums.group_sums(columns, of_row[-1], output.counted, room)
+        first, totals, callees = room.first[:groups], room.sums[:groups], room.callees[:groups]
+        seconds = columns.time[first] // 1_000
+        ranks = [_ranks(name.dictionary)[index[first]] for name, index in zip(names, of_row, strict=True)]
+        order = np.lexsort((*reversed(ranks), seconds))
+        bitmaps = np.ascontiguousarray(callees[order, ::-1]).astype(">u8").tobytes()
+        traffic = [
+            seconds[order],
+            *(
+                pa.DictionaryArray.from_arrays(index[first[order]], name.dictionary)
+                for name, index in zip(names, of_row, strict=True)
+            ),
+            *totals[order].T,
+            pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(BITMAP_BYTES), groups, [None, pa.py_buffer(bitmaps)]
+            ),
         ]
-        rows.sort(key=lambda r: (r.second, r.trunk, r.from_network, r.to_network))
         return Summary(
             partition=self._partition,
             offset=offset,
             newest=int(columns.time.max()),
-            rows=rows,
+            traffic=pa.record_batch(traffic, schema=TRAFFIC_SCHEMA),
             duplicates=int(output.sums[0]),
             late=int(output.sums[1]),
             evicted=evicted,
         )
+
+
+def _names_of(column: pa.DictionaryArray, rows: pa.Array) -> pa.Array:
+    return column.dictionary.take(column.indices.take(rows))
+
+
+def _ranks(names: pa.Array) -> npt.NDArray[np.int64]:
+    """The place of each name among all of them in alphabetical order."""
+    return np.argsort(np.argsort(np.array(names.to_pylist(), object), kind="stable"), kind="stable")
 
 
 def new_lists(settings: Settings) -> ListBook:

@@ -18,7 +18,8 @@ from detectors.calls import NumberStatus, text_hash, text_number
 from detectors.evidence import Alerts
 from detectors.reputation import Reputation
 from detectors.shape import BEHAVIOUR, BEHAVIOUR_BLOCK, NOTHING, REPUTATION, Call, Detector, Signal
-from streams.wire.records import Candidate, Command, Lesson
+from streams.wire.candidates import Candidate
+from streams.wire.records import Command, Lesson
 
 QUIET_MS = 2 * 3_600_000
 """A slow campaign rests for half an hour and more between two calls."""

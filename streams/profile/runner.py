@@ -19,9 +19,12 @@ from streams.profile.models import LOOKBACK_MS, Models
 from streams.profile.step import Profile, lookback_ms
 from streams.reading import read_compacted
 from streams.topics import topic_name
+from streams.wire.arrow import BatchError
+from streams.wire.candidates import decode_candidates
 from streams.wire.outgoing import Outgoing
-from streams.wire.records import Candidate, Command, Lesson, Summary, decode, encode
-from streams.work import Role, Work
+from streams.wire.records import Command, Lesson, decode, encode
+from streams.wire.summaries import decode_summary
+from streams.work import Role, Work, passed_over
 
 _log = structlog.get_logger("profile")
 
@@ -83,7 +86,12 @@ class _Summaries:
     def process(self, records: Sequence[Any], live: bool) -> list[Outgoing]:
         out: list[Outgoing] = []
         for record in records:
-            alerts = self._profile(decode(record.value, Summary))
+            try:
+                summary = decode_summary(record.value)
+            except BatchError as error:
+                passed_over(_log, record, error)
+                continue
+            alerts = self._profile(summary)
             if not live:
                 continue
             self._metrics.alerted(alerts)
@@ -104,7 +112,12 @@ class _Candidates:
     def process(self, records: Sequence[Any], live: bool) -> list[Outgoing]:
         out: list[Outgoing] = []
         for record in records:
-            alerts = self._models.candidate(decode(record.value, Candidate))
+            try:
+                candidates = decode_candidates(record.value)
+            except BatchError as error:
+                passed_over(_log, record, error)
+                continue
+            alerts = [alert for each in candidates.rows() for alert in self._models.candidate(each)]
             if live:
                 self._metrics.alerted(alerts)
                 out += _sent(self._alerts, alerts)

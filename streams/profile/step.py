@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from config.settings import ProfileSettings, Settings
 from detectors.alert import Alert, SubjectType
-from detectors.profile import BITMAP_BITS, FLOORS, Key, Sums, TrafficModel, values
+from detectors.profile import FLOORS, Key, Sums, TrafficModel, values
 from detectors.seasons import HOUR_SECONDS, HourLevels, Seasons
-from streams.wire.records import Summary, SummaryRow
+from streams.wire.summaries import Summary, SummaryRow
 
 LARGEST = 1 << 62
 
@@ -80,7 +80,7 @@ class Profile:
             return []
         self._folded[summary.partition] = summary.offset
         self.summaries += 1
-        for row in summary.rows:
+        for row in summary.rows():
             self._add(row, summary.newest)
         self._newest = max(self._newest, summary.newest)
         return self._judge(self._newest // 1000 - self._settings.settle_seconds)
@@ -163,18 +163,12 @@ class Profile:
 
 
 def sums_of(row: SummaryRow) -> Sums | None:
-    """``row`` as sums; None where counts are negative or contradict each other, or the bitmap is not hex."""
+    """``row`` as sums; None where counts are negative or contradict each other."""
     causes = (row.failed, row.busy, row.invalid, row.refused, row.one_ring)
     counts = (row.attempts, row.ends, row.answered, row.ring_ms, row.rings, row.talk_ms, *causes)
     if min(counts) < 0 or max(counts) > LARGEST or row.rings > row.ends:
         return None
     if row.answered + sum(causes) > row.ends:
-        return None
-    try:
-        callees = int(row.callees, 16)
-    except ValueError:
-        return None
-    if not 0 <= callees < 1 << BITMAP_BITS:
         return None
     networks = frozenset(n for n in (row.from_network, row.to_network) if n)
     return Sums(
@@ -184,7 +178,7 @@ def sums_of(row: SummaryRow) -> Sums | None:
         row.ring_ms,
         row.rings,
         row.talk_ms,
-        callees,
+        row.callees,
         networks,
         frozenset([row.trunk]),
         *causes,

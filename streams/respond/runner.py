@@ -29,7 +29,8 @@ from streams.reading import Follower, read_compacted
 from streams.respond.step import Respond
 from streams.topics import topic_name
 from streams.wire.outgoing import Outgoing
-from streams.wire.records import BlockRule, Command, ListEntry, RuleChange, Summary, decode, encode
+from streams.wire.records import BlockRule, Command, ListEntry, RuleChange, decode, encode
+from streams.wire.summaries import decode_summary
 from streams.work import Role, Work, passed_over
 
 T = TypeVar("T")
@@ -160,7 +161,7 @@ class RespondRole(Role):
         return out
 
     def _observed(self, record: Any) -> list[Outgoing]:
-        self._clock.observe(decode(record.value, Summary).newest)
+        self._clock.observe(decode_summary(record.value).newest)
         return []
 
     def _active(self) -> Respond:

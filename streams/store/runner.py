@@ -32,7 +32,8 @@ from streams.store.writer import Writer
 from streams.topics import topic_name
 from streams.wire.frames import decode_frame
 from streams.wire.outgoing import Outgoing
-from streams.wire.records import BlockRule, Command, CommandOutcome, Rejection, RuleChange, Summary, decode
+from streams.wire.records import BlockRule, Command, CommandOutcome, Rejection, RuleChange, decode
+from streams.wire.summaries import decode_summary
 from streams.work import Role, Work, passed_over
 
 PUT_SECONDS = 20.0
@@ -128,7 +129,7 @@ def _calls(record: Any) -> Rows:
 
 
 def _summary(record: Any) -> Rows:
-    return rows_of_summary(decode(record.value, Summary))
+    return rows_of_summary(decode_summary(record.value))
 
 
 _ROWS_OF: dict[str, Callable[[Any], Rows | None]] = {

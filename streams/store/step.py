@@ -21,7 +21,8 @@ from detectors.calls import (
 )
 from detectors.campaigns import Campaign
 from streams.store.ports import Rows
-from streams.wire.records import BlockRule, Command, CommandOutcome, Rejection, RuleChange, Summary
+from streams.wire.records import BlockRule, Command, CommandOutcome, Rejection, RuleChange
+from streams.wire.summaries import Summary
 
 __all__ = [
     "Rows",
@@ -148,7 +149,7 @@ def rows_of_rejection(rejection: Rejection, at: int) -> Rows:
 def rows_of_summary(summary: Summary) -> Rows:
     """Rows of ``traffic``: the seconds of the summary added up by minute, trunk and network pair."""
     sums: dict[tuple[int, str, str, str], list[int]] = {}
-    for row in summary.rows:
+    for row in summary.rows():
         key = (row.second // 60 * 60, row.trunk, row.from_network, row.to_network)
         total = sums.setdefault(key, [0] * len(_SUMS))
         for i, name in enumerate(_SUMS):

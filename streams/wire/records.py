@@ -1,4 +1,4 @@
-"""Typed records of the topics besides call events, frames and alerts, and their JSON.
+"""Typed records of the topics that carry JSON, besides call events and alerts.
 
 ``encode`` writes any of them (and `Alert`) with orjson-compatible JSON; ``decode`` reads one back and
 raises ``msgspec.ValidationError`` that names the path, the value's type and what was expected.
@@ -49,73 +49,6 @@ class Rejection(msgspec.Struct, frozen=True):
     original_bytes: int
     """Their full length; more than was kept where ``truncated``."""
     truncated: bool = False
-
-
-class SummaryRow(msgspec.Struct, frozen=True):
-    """Sums over one second of event time on one trunk between one pair of networks."""
-
-    second: int
-    """Seconds since the epoch."""
-    trunk: str
-    from_network: str
-    to_network: str
-    attempts: int
-    ends: int
-    answered: int
-    short: int
-    """Answered calls whose talk time was at most 6 s."""
-    ring_ms: int
-    """Sum over ``rings`` ends that gave a ring time."""
-    rings: int
-    talk_ms: int
-    """Sum over answered ends."""
-    callees: str
-    """256-bit linear-counting bitmap of callees, hex, 64 digits."""
-    failed: int = 0
-    """Unanswered ends by cause, here: lost by the network. What is in none of them was not answered."""
-    busy: int = 0
-    invalid: int = 0
-    """To numbers that do not exist."""
-    refused: int = 0
-    one_ring: int = 0
-    """Given up by the caller after at most 4 s of ringing."""
-
-
-class Summary(msgspec.Struct, frozen=True):
-    """What one record of `frames` added to the traffic. (partition, offset) of that record is its id."""
-
-    partition: int
-    offset: int
-    newest: int
-    """Latest event time in the record, ms."""
-    rows: list[SummaryRow]
-    duplicates: int = 0
-    late: int = 0
-    evicted: int = 0
-
-
-class Candidate(msgspec.Struct, frozen=True):
-    """What a busy caller or block did in the last day. The contract of `candidates`
-    (config/schemas/candidate.json); ``features`` are `detectors.candidates.FEATURES` by name."""
-
-    candidate_id: str
-    """Hash of partition, subject, time and counts."""
-    partition: int
-    offset: int
-    """Of the record of `frames` that gave rise to it."""
-    time: int
-    """Event time, ms."""
-    subject_type: Literal["number", "block"]
-    subject: str
-    """``+8613800138000``, ``+861380013*``, or the text as signalled."""
-    kind: int
-    """``detectors.calls.NumberKind`` of the caller."""
-    features: dict[str, float]
-    call_id: str
-    """The call that it was told at."""
-    trunk: str
-    from_network: str
-    to_network: str
 
 
 class Approval(msgspec.Struct, frozen=True):

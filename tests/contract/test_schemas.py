@@ -23,14 +23,12 @@ from streams.wire import calls
 from streams.wire.calls import CallEvent
 from streams.wire.records import (
     BlockRule,
-    Candidate,
     Command,
     CommandOutcome,
     Lesson,
     ListEntry,
     Rejection,
     SourceRecord,
-    Summary,
     decode,
     encode,
 )
@@ -42,13 +40,11 @@ STRUCTS: dict[str, type[msgspec.Struct]] = {
     "block-rule": BlockRule,
     "campaign": Campaign,
     "call-event": CallEvent,
-    "candidate": Candidate,
     "command": Command,
     "command-outcome": CommandOutcome,
     "lesson": Lesson,
     "list-entry": ListEntry,
     "rejection": Rejection,
-    "summary": Summary,
 }
 SCHEMAS: dict[str, Any] = {
     path.stem: json.loads(path.read_text()) for path in sorted((ROOT / "config/schemas").glob("*.json"))

@@ -35,7 +35,7 @@ def by_kernel(rows: Sequence[Row], settings: Settings, cuts: Sequence[int] = ())
         at = 0
         while at < end - begin:
             at = fold(columns, at, state, parameters, no_lists(), output)
-            for row, key, _, is_block, *features in output.candidates[: output.used[2]].tolist():
+            for row, _, key, _, is_block, *features in output.candidates[: output.used[2]].tolist():
                 named = dict(zip((feature.name for feature in FEATURES), features, strict=True))
                 told.append((begin + row, key, is_block, named))
             output.used[:] = 0

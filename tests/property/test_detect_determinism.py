@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +13,7 @@ from config.settings import BurstSettings, DetectorsSettings, DetectSettings, Fl
 from detectors.alert import Alert
 from detectors.calls import NumberStatus
 from streams.detect.step import Detect
+from streams.wire.summaries import COUNTS
 from tests.folding import SMALL, settings_with, state_bytes
 from tests.traffic import FakePlan, Row, both_roles, dialler, frame, in_time, mixed_events
 
@@ -40,13 +40,11 @@ def run(
         found = step(frame(rows[begin:end]), offset)
         alerts += found.alerts
         assert found.summary is not None
-        for row in found.summary.rows:
+        for row in found.summary.rows():
             key = (row.second, row.trunk, row.from_network, row.to_network)
-            sums = summaries.setdefault(key, [0] * 8)
-            numbers = msgspec.structs.astuple(row)[4:]
-            summaries[key] = [a + b for a, b in zip(sums[:7], numbers[:7], strict=True)] + [
-                sums[7] | int(numbers[7], 16)
-            ]
+            *sums, callees = summaries.setdefault(key, [0] * (len(COUNTS) + 1))
+            added = [total + getattr(row, name) for total, name in zip(sums, COUNTS, strict=True)]
+            summaries[key] = [*added, callees | row.callees]
     return alerts, state_bytes(step.state), sorted(summaries.items())
 
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from config.settings import DetectSettings, ProfileSettings, Settings
 from detectors.alert import Alert, content_id
 from streams.profile.step import Profile, lookback_ms
-from streams.wire.records import Summary, SummaryRow
+from streams.wire.summaries import Summary, SummaryRow
 from tests.profile_traffic import START, Change, Habit, Traffic
+from tests.summaries import summary_of
 
 QUICK = Settings(
     profile=ProfileSettings(
@@ -68,16 +69,16 @@ def test_rebuilt_by_replay_is_as_never_stopped(cut: int, repeated: int) -> None:
 @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(1, 4))
 def test_packing_and_partitions_do_not_matter(seed: int, longest: int, partitions: int) -> None:
     draw = random.Random(seed)
-    rows = [row for summary in traffic() for row in summary.rows]
+    rows = [row for summary in traffic() for row in summary.rows()]
     profile = Profile(QUICK)
     found: list[Alert] = []
     offsets = [0] * partitions
     for packed in cut_up(rows, draw, longest):
         partition = draw.randrange(partitions)
         newest = max(row.second for row in packed) * 1000 + 999
-        found += profile(Summary(partition, offsets[partition], newest, packed))
+        found += profile(summary_of(partition, offsets[partition], newest, packed))
         offsets[partition] += 1
-    found += profile(Summary(0, offsets[0], traffic()[-1].newest, []))
+    found += profile(summary_of(0, offsets[0], traffic()[-1].newest, []))
     assert found == flat(uninterrupted())
 
 
@@ -99,10 +100,10 @@ def test_a_second_may_come_in_parts(seed: int) -> None:
     profile = Profile(QUICK)
     found: list[Alert] = []
     for offset, summary in enumerate(traffic()):
-        halves = [split(row, draw) for row in summary.rows]
+        halves = [split(row, draw) for row in summary.rows()]
         for partition in (0, 1):
             part = [half[partition] for half in halves]
-            found += profile(Summary(partition, offset, summary.newest, part))
+            found += profile(summary_of(partition, offset, summary.newest, part))
     assert found == flat(uninterrupted())
 
 
@@ -110,12 +111,12 @@ def split(row: SummaryRow, draw: random.Random) -> tuple[SummaryRow, SummaryRow]
     counts = ("attempts", "ends", "answered", "rings", "short", "ring_ms", "talk_ms")
     share = draw.random()
     one = {name: int(getattr(row, name) * share) for name in counts}
-    bits = int(row.callees, 16)
+    bits = row.callees
     mask = draw.getrandbits(256)
     same = (row.second, row.trunk, row.from_network, row.to_network)
-    first = SummaryRow(*same, **one, callees=f"{bits & mask:064x}")
+    first = SummaryRow(*same, **one, callees=bits & mask)
     rest = {name: getattr(row, name) - one[name] for name in counts}
-    return first, SummaryRow(*same, **rest, callees=f"{bits & ~mask:064x}")
+    return first, SummaryRow(*same, **rest, callees=bits & ~mask)
 
 
 def test_a_rebuild_from_the_look_back_is_as_one_from_the_beginning() -> None:

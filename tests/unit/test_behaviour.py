@@ -13,7 +13,7 @@ from detectors.alert import Alert
 from detectors.behaviour import LEAST_PEERS, MEMORY_MS, SHARES, SLOT_MS, Behaviour, Judge, vector_of
 from detectors.shape import HIGH
 from streams.profile.models import QUIET_MS, Models
-from streams.wire.records import Candidate
+from streams.wire.candidates import Candidate
 from tests.candidates import (
     CALL_CENTRE,
     COURIER,

@@ -8,8 +8,10 @@ from msgspec.structs import replace
 
 from detectors.alert import Match
 from streams.chaos.verdict import Verdict, counted, gone_too_soon, not_newest, once, same, unlike
-from streams.wire.records import Summary, SummaryRow, encode
+from streams.wire.records import encode
+from streams.wire.summaries import SummaryRow, encode_summary
 from tests.rules import T0, TTL, alert, rule
+from tests.summaries import summary_of
 
 
 class Record(NamedTuple):
@@ -19,8 +21,8 @@ class Record(NamedTuple):
 
 def _summary(offset: int, attempts: int) -> Record:
     others = dict.fromkeys(("ends", "answered", "short", "ring_ms", "rings", "talk_ms"), 0)
-    row = SummaryRow(T0 // 1000, "T1", "CM", "CU", attempts=attempts, callees="", **others)
-    return Record(encode(Summary(partition=0, offset=offset, newest=T0, rows=[row])))
+    row = SummaryRow(T0 // 1000, "T1", "CM", "CU", attempts=attempts, callees=0, **others)
+    return Record(encode_summary(summary_of(partition=0, offset=offset, newest=T0, rows=[row])))
 
 
 def test_what_is_lost_new_or_other_is_told() -> None:

@@ -19,7 +19,8 @@ from detectors.alert import Alert, Match, Subject, Window
 from streams.health import MAX_LINE_BYTES, Health, PortUnavailable, Readiness
 from streams.metrics import DECLARED, Metrics, reference
 from streams.store.writer import WriterStats
-from streams.wire.records import Approval, BlastRadius, BlockRule, RuleChange, Summary
+from streams.wire.records import Approval, BlastRadius, BlockRule, RuleChange
+from tests.summaries import summary_of
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
 
@@ -208,7 +209,7 @@ def test_an_alert_counts_once_and_its_versions_each() -> None:
 
 def test_what_a_frame_brought_is_counted() -> None:
     metrics = Metrics()
-    metrics.detected(Summary(0, 0, 0, [], duplicates=2, late=3, evicted=4), [alert()], rows=100)
+    metrics.detected(summary_of(0, 0, 0, [], duplicates=2, late=3, evicted=4), [alert()], rows=100)
     metrics.detected(None, [], rows=1)
     assert sample(metrics, "ringfence_rows_detected_total") == 101
     assert sample(metrics, "ringfence_rows_duplicate_total") == 2

@@ -11,7 +11,8 @@ from config.settings import Settings
 from detectors.calls import FRAME_SCHEMA
 from detectors.plan import NumberingPlan
 from streams.ingest.step import Ingest
-from streams.wire.frames import FRAME_BYTES, FrameError, decode_frame, encode_frame, encode_frames
+from streams.wire.arrow import BatchError
+from streams.wire.frames import FRAME_BYTES, decode_frame, encode_frame, encode_frames
 from streams.wire.records import SourceRecord
 
 
@@ -77,20 +78,20 @@ def test_a_long_frame_is_several_values_in_order(batch: pa.RecordBatch) -> None:
 
 
 def test_a_row_longer_than_a_value_is_an_error(batch: pa.RecordBatch) -> None:
-    with pytest.raises(FrameError, match="expected at most 1000"):
+    with pytest.raises(BatchError, match="expected at most 1000"):
         encode_frames(batch, max_bytes=1000)
 
 
 @pytest.mark.parametrize("value", [b"", b"\x00", b"hello", b'{"id":"e1"}', b"\xff" * 4096])
 def test_other_bytes_are_no_frame(value: bytes) -> None:
-    with pytest.raises(FrameError, match="not a frame"):
+    with pytest.raises(BatchError, match="not a frame"):
         decode_frame(value)
 
 
 def test_a_frame_that_breaks_off_is_no_frame(batch: pa.RecordBatch) -> None:
     value = encode_frame(batch)
     for end in range(0, len(value) - 16, max(1, len(value) // 50)):
-        with pytest.raises(FrameError):
+        with pytest.raises(BatchError):
             decode_frame(value[:end])
 
 
@@ -103,7 +104,7 @@ def test_a_damaged_byte_is_an_error_or_a_whole_frame(batch: pa.RecordBatch) -> N
         damaged[position] ^= 0xFF
         try:
             back = decode_frame(bytes(damaged))
-        except FrameError:
+        except BatchError:
             refused += 1
         else:
             assert back.schema.equals(FRAME_SCHEMA)
@@ -113,14 +114,14 @@ def test_a_damaged_byte_is_an_error_or_a_whole_frame(batch: pa.RecordBatch) -> N
 
 def test_another_version_is_named(batch: pa.RecordBatch) -> None:
     table = pa.table(batch)
-    with pytest.raises(FrameError, match="another version: roaming is no such column"):
+    with pytest.raises(BatchError, match="another version: roaming is no such column"):
         decode_frame(stream(*table.drop_columns(["roaming"]).to_batches()))
     wider = table.set_column(0, pa.field("role", pa.int64(), nullable=False), table["role"].cast(pa.int64()))
-    with pytest.raises(FrameError, match=r"role is .*int64.*expected .*uint8"):
+    with pytest.raises(BatchError, match=r"role is .*int64.*expected .*uint8"):
         decode_frame(stream(*wider.to_batches()))
-    with pytest.raises(FrameError, match="unknown columns colour"):
+    with pytest.raises(BatchError, match="unknown columns colour"):
         decode_frame(stream(*table.append_column("colour", table["trunk"]).to_batches()))
-    with pytest.raises(FrameError, match="another order"):
+    with pytest.raises(BatchError, match="another order"):
         decode_frame(stream(*table.select(table.column_names[::-1]).to_batches()))
 
 
@@ -128,14 +129,14 @@ def test_a_null_is_an_error(batch: pa.RecordBatch) -> None:
     at = batch.schema.get_field_index("cause")
     columns = batch.columns
     columns[at] = pa.array([None] * batch.num_rows, pa.int16())
-    with pytest.raises(FrameError, match="nulls in cause"):
+    with pytest.raises(BatchError, match="nulls in cause"):
         decode_frame(stream(pa.RecordBatch.from_arrays(columns, schema=batch.schema)))
 
 
 def test_two_batches_are_no_frame(batch: pa.RecordBatch) -> None:
-    with pytest.raises(FrameError, match="2 record batches"):
+    with pytest.raises(BatchError, match="2 record batches"):
         decode_frame(stream(batch, batch))
-    with pytest.raises(FrameError, match="0 record batches"):
+    with pytest.raises(BatchError, match="0 record batches"):
         decode_frame(stream(schema=batch.schema))
 
 
@@ -144,5 +145,5 @@ def test_a_name_outside_its_dictionary_is_an_error(batch: pa.RecordBatch) -> Non
     columns = batch.columns
     codes = pa.array([99] * batch.num_rows, pa.int32())
     columns[at] = pa.DictionaryArray.from_arrays(codes, pa.array(["T1"]), safe=False)
-    with pytest.raises(FrameError, match="damaged frame"):
+    with pytest.raises(BatchError, match="damaged frame"):
         decode_frame(stream(pa.RecordBatch.from_arrays(columns, schema=batch.schema)))

@@ -10,8 +10,9 @@ from config.settings import ProfileSettings, Settings
 from detectors.alert import Alert
 from detectors.seasons import HOUR_SECONDS, HOURS, HourLevels, Seasons, week_and_hour
 from streams.profile.step import Profile
-from streams.wire.records import Summary, decode, encode
+from streams.wire.records import decode, encode
 from tests.profile_traffic import START, Change, Habit, Traffic
+from tests.summaries import summary_of
 
 KEY = ("trunk", "T")
 FLOOR = {"x": 0.1}
@@ -143,5 +144,5 @@ def test_an_hour_that_is_over_is_told_once_and_rebuilt_alike() -> None:
 
 def test_an_empty_summary_ends_no_hour() -> None:
     profile = Profile(Settings())
-    profile(Summary(0, 0, START * 1000, []))
+    profile(summary_of(0, 0, START * 1000, []))
     assert profile.hours_over == []

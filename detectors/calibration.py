@@ -8,11 +8,11 @@ last it is flat: nobody is surer than what was seen. A detector without points i
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-import numpy as np
 import yaml
 
 Knots = tuple[tuple[float, ...], tuple[float, ...]]
@@ -29,7 +29,14 @@ def tables() -> Mapping[str, Knots]:
 def calibrated(detector: str, log_odds: float) -> float:
     """The log-odds for abuse that a finding of ``detector`` is worth which states ``log_odds``."""
     knots = tables().get(detector)
-    return log_odds if knots is None else float(np.interp(log_odds, *knots))
+    if knots is None:
+        return log_odds
+    stated, observed = knots
+    at = bisect_right(stated, log_odds)
+    if at in (0, len(stated)):
+        return observed[min(at, len(stated) - 1)]
+    slope = (observed[at] - observed[at - 1]) / (stated[at] - stated[at - 1])
+    return observed[at - 1] + slope * (log_odds - stated[at - 1])
 
 
 def _rising(name: str, points: list[list[float]]) -> Knots:

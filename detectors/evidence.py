@@ -40,7 +40,8 @@ ALIGN_MS = 600_000
 RENEW_MS = 60_000
 PROPOSE_MS = 5_000
 DESCRIBE_MS = 5_000
-"""A signal that changes nothing else is described anew, with its proposals, so often."""
+"""A signal that changes nothing else is described anew, with its proposals, so often; where nothing is left
+to propose, only for the next version."""
 RETELL_MS = 120_000
 """A proposal that other ones have crowded out counts as news again after this."""
 MOST_PROPOSALS = 64
@@ -225,7 +226,9 @@ class Alerts:
         part = None if held is None else held.parts.get(pattern)
         if subject is None or held is None or part is None or not held.is_sampled or level > part.level:
             return False
-        if time - part.described_at >= DESCRIBE_MS or not 0 <= time - held.last_seen <= self._quiet_ms:
+        if time - part.described_at >= DESCRIBE_MS and not _is_settled(held, part):
+            return False
+        if not 0 <= time - held.last_seen <= self._quiet_ms:
             return False
         told = self._open.get(_block_key(held.into)) if held.into else held
         if told is None or time - told.told_at >= RENEW_MS or told.calls + calls >= 2 * told.told_calls:
@@ -410,6 +413,11 @@ class Alerts:
             findings=[_statement(part, agreed) for part in parts[:MOST_FINDINGS]],
             entries=held.entries,
         )
+
+
+def _is_settled(held: _Held, part: Part) -> bool:
+    """Whether all that there is to propose was told: about one number, that it be blocked."""
+    return part.level >= HIGH and held.key[0] == "number" and held.untold == 0
 
 
 def _statement(part: Part, agreed: Agreement) -> Statement:

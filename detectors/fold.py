@@ -272,7 +272,8 @@ def parameters_of(settings: Settings) -> Parameters:
     )
 
 
-def new_output(rows: int) -> Output:
+def new_output(rows: int = 0) -> Output:
+    """Room for what a batch of ``rows`` gives rise to; `renewed` for the next batch."""
     return Output(
         signals=np.zeros(SIGNALS, SIGNAL),
         contacts=np.zeros((CONTACT_COPIES, CONTACTS), CONTACT),
@@ -281,6 +282,13 @@ def new_output(rows: int) -> Output:
         counted=np.zeros(rows, np.uint8),
         sums=np.zeros(3, np.int64),
     )
+
+
+def renewed(output: Output, rows: int) -> Output:
+    """The same room for a batch of ``rows``."""
+    output.used[:] = 0
+    output.sums[:] = 0
+    return output._replace(counted=np.zeros(rows, np.uint8))
 
 
 @inlined

@@ -143,6 +143,8 @@ def agreement(parts: Sequence[Part], time: int, least_odds: float) -> Agreement:
     pair of at least medium findings each releases what the other withholds.
     """
     level = max((part.level for part in parts), default=0)
+    if len(parts) == 1:
+        return Agreement(level)
     strong = [part for part in ranked(parts) if part.level >= MEDIUM and time - part.last_seen <= QUIET_MS]
     released: dict[int, str] = {}
     raised = level

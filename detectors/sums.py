@@ -21,7 +21,7 @@ COUNTS = 12
 class Sums(NamedTuple):
     """Room for one group a row. ``slots`` int64 (a power of two of at least 2 n,), -1; of each group, in
     order of its first row: ``first`` that row, int64 (n,); ``sums`` int64 (n, 12) in the order of the
-    constants above, 0; ``callees`` uint64 (n, 4), 0."""
+    constants above; ``callees`` uint64 (n, 4)."""
 
     slots: npt.NDArray[np.int64]
     first: npt.NDArray[np.int64]
@@ -33,8 +33,8 @@ def new_sums(rows: int) -> Sums:
     return Sums(
         np.full(power_of_two(2 * rows), -1, np.int64),
         np.empty(rows, np.int64),
-        np.zeros((rows, COUNTS), np.int64),
-        np.zeros((rows, BITMAP_WORDS), np.uint64),
+        np.empty((rows, COUNTS), np.int64),
+        np.empty((rows, BITMAP_WORDS), np.uint64),
     )
 
 
@@ -48,7 +48,12 @@ def group_sums(c: Any, to_network: Any, counted: Any, into: Sums) -> int:
         if c.role[i] != 0 or counted[i] == 0:
             continue
         g = _group_of(c, to_network, i, slots, first, groups)
-        groups = max(groups, g + 1)
+        if g == groups:
+            groups += 1
+            for count in range(COUNTS):
+                sums[g, count] = 0
+            for word in range(BITMAP_WORDS):
+                callees[g, word] = np.uint64(0)
         if counted[i] & 1:
             sums[g, ATTEMPTS] += 1
             bit = mix(c.callee[i]) >> np.uint64(56)

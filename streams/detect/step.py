@@ -22,7 +22,7 @@ from detectors.candidates import FEATURES, features_of
 from detectors.clone import Clone
 from detectors.evidence import Alerts
 from detectors.flood import Flood
-from detectors.fold import Columns, aligned, columns_of, fold, new_output, new_state, parameters_of
+from detectors.fold import Columns, aligned, columns_of, fold, new_output, new_state, parameters_of, renewed
 from detectors.foreign_gateway import ForeignGateway
 from detectors.lists import ListBook
 from detectors.misrouted import Misrouted
@@ -91,6 +91,7 @@ class Detect:
             settings.detect.open_alerts,
             settings.evidence,
         )
+        self._output = new_output()
         self.state = new_state(settings)
 
     def __call__(self, batch: pa.RecordBatch, offset: int) -> Detected:
@@ -99,7 +100,7 @@ class Detect:
         if batch.num_rows == 0:
             return Detected([], None)
         evicted = self._evicted()
-        output = new_output(batch.num_rows)
+        output = renewed(self._output, batch.num_rows)
         rows = Rows(batch)
         alerts: list[Alert] = []
         candidates: list[Candidates] = []
@@ -117,7 +118,8 @@ class Detect:
         """
         columns = columns_of(batch)
         if batch.num_rows:
-            deque(self._fold(batch, columns, Rows(batch), new_output(batch.num_rows)), maxlen=0)
+            output = renewed(self._output, batch.num_rows)
+            deque(self._fold(batch, columns, Rows(batch), output), maxlen=0)
 
     def _fold(
         self, batch: pa.RecordBatch, columns: Columns, rows: Rows, output: Output

@@ -204,8 +204,12 @@ def test_a_burst_is_found_in_a_full_table() -> None:
 def test_slices_and_other_dictionaries_are_the_same_rows() -> None:
     rows = list(both_roles(dialler(8617012345678, 60, 300, [None])))
     padded = frame([rows[0] | {"trunk": "first", "id": "p", "call_id": "p"}, *rows])
-    whole = detector()(frame(rows), 0)
-    assert detector()(padded.slice(1), 0) == whole
+    whole, sliced = detector()(frame(rows), 0), detector()(padded.slice(1), 0)
+    assert whole.summary is not None
+    assert sliced.summary is not None
+    assert sliced.alerts == whole.alerts
+    assert sliced.summary.rows() == whole.summary.rows()
+    assert sliced.candidates == whole.candidates
 
 
 def test_unaligned_buffers_are_read_all_the_same() -> None:

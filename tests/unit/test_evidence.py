@@ -175,12 +175,12 @@ def test_a_new_start_in_the_kernel_does_not_count_its_window_twice() -> None:
     assert [a.calls for a in told] == [50, 51]
 
 
-def absorbing(most: int = 100) -> Alerts:
+def absorbing(most: int = 100, level: int = HIGH) -> Alerts:
     """An alert of 100 calls with all its samples, told at START."""
     book = alerts(most)
     feed(
         book,
-        [signal(START, HIGH, 100, opened=True), *(signal(START, HIGH, 1) for _ in range(MOST_SAMPLES - 1))],
+        [signal(START, level, 100, opened=True), *(signal(START, level, 1) for _ in range(MOST_SAMPLES - 1))],
     )
     return book
 
@@ -199,13 +199,22 @@ def test_a_signal_that_only_adds_calls_is_absorbed() -> None:
         ("another subject", 2, 1_000, 1, HIGH),
         ("a higher level", 1, 1_000, 1, CRITICAL),
         ("as many calls again", 1, 1_000, 100, HIGH),
-        ("not described for five seconds", 1, 5_000, 1, HIGH),
         ("earlier than the last", 1, -1, 1, HIGH),
         ("quiet in between", 1, 700_000, 1, HIGH),
     ],
 )
 def test_a_signal_with_more_to_it_is_not(why: str, key: int, after_ms: int, calls: int, level: int) -> None:
     assert not absorbing().absorb(0, key, START + after_ms, calls, level), why
+
+
+def test_what_may_yet_be_proposed_is_described_every_five_seconds() -> None:
+    assert absorbing(level=MEDIUM).absorb(0, 1, START + 4_999, 1, MEDIUM)
+    assert not absorbing(level=MEDIUM).absorb(0, 1, START + 5_000, 1, MEDIUM)
+
+
+def test_where_all_is_proposed_only_a_version_needs_a_description() -> None:
+    assert absorbing().absorb(0, 1, START + MINUTE - 1, 1, HIGH)
+    assert not absorbing().absorb(0, 1, START + MINUTE, 1, HIGH)
 
 
 def test_nothing_is_absorbed_by_an_alert_that_is_gone() -> None:

@@ -75,7 +75,8 @@ def _candidates(events: Iterator[bytes], settings: Settings, plan: NumberingPlan
             for partition in sorted(ingested.frames):
                 detected = partitions[partition](ingested.frames[partition], offsets[partition])
                 offsets[partition] += 1
-                told += [each for candidates in detected.candidates for each in candidates.rows()]
+                if detected.candidates is not None:
+                    told += detected.candidates.rows()
             yield from sorted(told, key=lambda each: (each.time, each.candidate_id))
         message += 1
 

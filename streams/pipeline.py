@@ -100,7 +100,8 @@ class Pipeline:
     def _detected(self, partition: int, batch: pa.RecordBatch, candidates: list[Candidate]) -> list[Alert]:
         detected = self._detect[partition](batch, self._offsets[partition])
         self._offsets[partition] += 1
-        candidates += [candidate for told in detected.candidates for candidate in told.rows()]
+        if detected.candidates is not None:
+            candidates += detected.candidates.rows()
         summary = detected.summary
         if summary is None:
             return detected.alerts

@@ -37,7 +37,7 @@ _HOUR_MS = 3_600_000
 _DAY_MS = 24 * _HOUR_MS
 _MIB = 1 << 20
 _BATCH_BYTES = 8 * _MIB
-"""Of one record of `frames` or `summaries`: a poll's worth of rows."""
+"""Of one record of `frames`, and of what it gives rise to: a poll's worth of rows."""
 _PART_BYTES = 4 * _MIB
 """Of one record of `snapshots.parts`, which are cut far smaller."""
 _PARTS_SEGMENT_BYTES = 128 * _MIB
@@ -122,7 +122,7 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         spec("snapshots", kept),
         spec("snapshots.parts", parts, _PART_BYTES, kafka.partitions),
         spec("summaries", hours, _BATCH_BYTES),
-        spec("candidates", hours),
+        spec("candidates", hours, _BATCH_BYTES),
         spec("baselines", kept),
         spec("alerts", years),
         spec("campaigns", kept),

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+import msgspec
+import pyarrow as pa
 
 from detectors.alert import content_id
 from detectors.candidates import FEATURES
-from streams.wire.candidates import Candidate
+from streams.wire.candidates import CANDIDATE_SCHEMA, Candidate, Candidates
 
 START = 1_788_230_400_000
 
@@ -110,6 +114,29 @@ def candidate(
         from_network="CM",
         to_network="CU",
     )
+
+
+def told(candidates: Iterable[Candidate]) -> list[Candidates]:
+    """A record of `candidates` for each."""
+    return [
+        Candidates(
+            each.partition,
+            each.offset,
+            pa.RecordBatch.from_pylist([_columns_of(each)], CANDIDATE_SCHEMA),
+        )
+        for each in candidates
+    ]
+
+
+def _columns_of(candidate: Candidate) -> dict[str, object]:
+    digits = candidate.subject.strip("+*")
+    return msgspec.structs.asdict(candidate) | {
+        "id": int(candidate.candidate_id[:16], 16),
+        "block": int(candidate.subject_type == "block"),
+        "number": int(digits) if digits.isdigit() else 0,
+        "text": "" if digits.isdigit() else candidate.subject,
+        "features": list(candidate.features.values()),
+    }
 
 
 def ordinary(seed: int, subjects: int, *, seconds: int = 3_600, start: int = START) -> list[Candidate]:

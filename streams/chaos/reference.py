@@ -79,7 +79,8 @@ class Detected:
                 fold = folds[record.partition] = Detect(record.partition, settings, plan)
             detected = fold(decode_frame(record.value), record.offset)
             self.alerts |= versions(detected.alerts)
-            self.candidates |= {id_ for each in detected.candidates for id_ in each.ids()}
+            if detected.candidates is not None:
+                self.candidates |= set(detected.candidates.ids())
             if detected.summary is not None:
                 self.attempts[record.partition] += detected.summary.attempts
                 self.late += detected.summary.late
@@ -93,8 +94,7 @@ def profiled(summaries: Iterable[Any], candidates: Iterable[Any], settings: Sett
         alerts |= versions(profile(decode_summary(record.value)))
         profile.hours_over.clear()
     for record in candidates:
-        for candidate in decode_candidates(record.value).rows():
-            alerts |= versions(models.candidate(candidate))
+        alerts |= versions(models.told(decode_candidates(record.value)))
     return alerts
 
 

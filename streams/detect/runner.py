@@ -106,13 +106,12 @@ class _Partition:
             out += [
                 Outgoing(self._alerts, alert.alert_id.encode(), encode(alert)) for alert in detected.alerts
             ]
-            out += [
-                Outgoing(self._candidates, None, encode_candidates(candidates))
-                for candidates in detected.candidates
-            ]
+            told = 0
+            if detected.candidates is not None:
+                told = detected.candidates.columns.num_rows
+                out.append(Outgoing(self._candidates, None, encode_candidates(detected.candidates)))
             if detected.summary is not None:
                 out.append(Outgoing(self._summaries, None, encode_summary(detected.summary)))
-            told = sum(candidates.columns.num_rows for candidates in detected.candidates)
             self._metrics.detected(detected.summary, detected.alerts, batch.num_rows, told)
         if live and time.monotonic() - self._counted_at >= COUNT_SUBJECTS_EVERY_S:
             self._counted_at = time.monotonic()

@@ -7,7 +7,7 @@ other records changes the summaries' borders, never the alerts.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -51,11 +51,11 @@ _NAMES = {
 
 
 class Detected(NamedTuple):
-    """``alerts`` and ``candidates`` in the order of their rows; ``summary`` None where a record has none."""
+    """``alerts`` and ``candidates`` in the order of their rows; None where a record gives rise to nothing."""
 
     alerts: list[Alert]
     summary: Summary | None
-    candidates: Sequence[Candidates] = ()
+    candidates: Candidates | None = None
 
 
 def _speaking(settings: Settings, plan: Plan, trunks: Mapping[int, str]) -> list[Detector]:
@@ -103,13 +103,13 @@ class Detect:
         output = renewed(self._output, batch.num_rows)
         rows = Rows(batch)
         alerts: list[Alert] = []
-        candidates: list[Candidates] = []
+        candidates: list[pa.RecordBatch] = []
         for found in self._fold(batch, columns, rows, output):
             alerts += found
             if output.used[2]:
-                candidates.append(self._candidates_of(batch, output, offset))
+                candidates.append(_candidates_of(batch, output))
         summary = self._summary(batch, columns, output, offset, self._evicted() - evicted)
-        return Detected(alerts, summary, candidates)
+        return Detected(alerts, summary, self._told(candidates, offset))
 
     def rebuild(self, batch: pa.RecordBatch) -> None:
         """Folds in a record that was told of before: the same state, and nothing comes of it.
@@ -201,20 +201,8 @@ class Detect:
                 alerts.append(alert)
         return alerts
 
-    def _candidates_of(self, batch: pa.RecordBatch, output: Output, offset: int) -> Candidates:
-        found = output.candidates[: output.used[2]]
-        seen = pa.array(found["row"])
-        numbers = found["key"].copy()
-        numbers[numbers < 0] = 0
-        columns = [
-            *(found["id"].copy(), found["time"].copy(), found["block"].astype(np.uint8), numbers),
-            batch.column("caller_text").take(seen),
-            batch.column("caller_kind").take(seen),
-            batch.column("call_id").take(seen),
-            *(_names_of(batch.column(name), seen) for name in ("trunk", "from_network", "to_network")),
-            pa.FixedSizeListArray.from_arrays(features_of(found).reshape(-1), len(FEATURES)),
-        ]
-        return Candidates(self._partition, offset, pa.record_batch(columns, schema=CANDIDATE_SCHEMA))
+    def _told(self, candidates: list[pa.RecordBatch], offset: int) -> Candidates | None:
+        return Candidates(self._partition, offset, pa.concat_batches(candidates)) if candidates else None
 
     def _summary(
         self, batch: pa.RecordBatch, columns: Columns, output: Output, offset: int, evicted: int
@@ -248,6 +236,23 @@ class Detect:
             late=int(output.sums[1]),
             evicted=evicted,
         )
+
+
+def _candidates_of(batch: pa.RecordBatch, output: Output) -> pa.RecordBatch:
+    """What is in ``output`` about rows of ``batch``, in CANDIDATE_SCHEMA."""
+    found = output.candidates[: output.used[2]]
+    seen = pa.array(found["row"])
+    numbers = found["key"].copy()
+    numbers[numbers < 0] = 0
+    columns = [
+        *(found["id"].copy(), found["time"].copy(), found["block"].astype(np.uint8), numbers),
+        batch.column("caller_text").take(seen),
+        batch.column("caller_kind").take(seen),
+        batch.column("call_id").take(seen),
+        *(_names_of(batch.column(name), seen) for name in ("trunk", "from_network", "to_network")),
+        pa.FixedSizeListArray.from_arrays(features_of(found).reshape(-1), len(FEATURES)),
+    ]
+    return pa.record_batch(columns, schema=CANDIDATE_SCHEMA)
 
 
 def _names_of(column: pa.DictionaryArray, rows: pa.Array) -> pa.Array:

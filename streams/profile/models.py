@@ -18,7 +18,8 @@ from detectors.calls import NumberStatus, text_hash, text_number
 from detectors.evidence import Alerts
 from detectors.reputation import Reputation
 from detectors.shape import BEHAVIOUR, BEHAVIOUR_BLOCK, NOTHING, REPUTATION, Call, Detector, Signal
-from streams.wire.candidates import Candidate
+from streams.profile.folded import Folded
+from streams.wire.candidates import Candidate, Candidates
 from streams.wire.records import Command, Lesson
 
 QUIET_MS = 2 * 3_600_000
@@ -52,7 +53,7 @@ class Models:
         """Attempts of a subject when it was last signalled, by pattern and subject."""
         self._subject_of: OrderedDict[str, str] = OrderedDict()
         """By the id of an alert of ours."""
-        self._folded: dict[int, tuple[int, set[str]]] = {}
+        self._folded = Folded()
         self._lessons: OrderedDict[str, None] = OrderedDict()
         self.candidates = 0
         self.repeated = 0
@@ -67,11 +68,15 @@ class Models:
         """Labels that `reputation` has learnt from, by whether they were malicious."""
         return self._reputation.labels
 
-    def candidate(self, candidate: Candidate) -> list[Alert]:
-        """Folds in a candidate unless it already was; the versions of its subject's alert that are due."""
-        if self._repeats(candidate):
-            self.repeated += 1
+    def told(self, candidates: Candidates) -> list[Alert]:
+        """Folds in all candidates of a record of `frames`, unless they were before."""
+        if not self._folded.add(candidates.partition, candidates.offset):
+            self.repeated += candidates.columns.num_rows
             return []
+        return [alert for candidate in candidates.rows() for alert in self.candidate(candidate)]
+
+    def candidate(self, candidate: Candidate) -> list[Alert]:
+        """Folds in a candidate; the versions of its subject's alert that are due."""
         self.candidates += 1
         key, call = _key(candidate), _call(candidate)
         found = [self._by_behaviour(candidate, key, call)] if self._on["behaviour"] else []
@@ -127,19 +132,6 @@ class Models:
             reputation.Lesson(lesson.subject, lesson.malicious, vector, predicted)
             for vector, predicted in zip(lesson.vectors, lesson.predicted, strict=True)
         )
-
-    def _repeats(self, candidate: Candidate) -> bool:
-        """Whether it was folded in before: records of `frames` are told again after a crash, in order."""
-        offset, ids = self._folded.get(candidate.partition, (-1, set()))
-        if candidate.offset < offset:
-            return True
-        if candidate.offset > offset:
-            ids = set()
-            self._folded[candidate.partition] = (candidate.offset, ids)
-        if candidate.candidate_id in ids:
-            return True
-        ids.add(candidate.candidate_id)
-        return False
 
     def _by_behaviour(self, candidate: Candidate, key: str, call: Call) -> tuple[Alert | None, float]:
         f = candidate.features

@@ -117,7 +117,7 @@ class _Candidates:
             except BatchError as error:
                 passed_over(_log, record, error)
                 continue
-            alerts = [alert for each in candidates.rows() for alert in self._models.candidate(each)]
+            alerts = self._models.told(candidates)
             if live:
                 self._metrics.alerted(alerts)
                 out += _sent(self._alerts, alerts)

@@ -12,6 +12,7 @@ from config.settings import ProfileSettings, Settings
 from detectors.alert import Alert, SubjectType
 from detectors.profile import FLOORS, Key, Sums, TrafficModel, values
 from detectors.seasons import HOUR_SECONDS, HourLevels, Seasons
+from streams.profile.folded import Folded
 from streams.wire.summaries import Summary, SummaryRow
 
 LARGEST = 1 << 62
@@ -44,7 +45,7 @@ class Profile:
         self._of_hour: dict[Key, Sums] = {}
         self.hours_over: list[HourLevels] = []
         """Levels of hours that ended, oldest first; whoever has kept them empties the list."""
-        self._folded: dict[int, int] = {}
+        self._folded = Folded()
         self._newest = -1
         self._judged = -1
         self.summaries = 0
@@ -76,9 +77,8 @@ class Profile:
         ``malformed``, one of a trunk beyond ``tracked_trunks`` in its second in ``crowded``; none of
         them reaches the model. Rows without a trunk name have nothing to be profiled.
         """
-        if self._settings.mode == "off" or summary.offset <= self._folded.get(summary.partition, -1):
+        if self._settings.mode == "off" or not self._folded.add(summary.partition, summary.offset):
             return []
-        self._folded[summary.partition] = summary.offset
         self.summaries += 1
         for row in summary.rows():
             self._add(row, summary.newest)

@@ -54,7 +54,7 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Candidates(NamedTuple):
-    """Those of one record of `frames`, or a part of them; ``columns`` is in CANDIDATE_SCHEMA."""
+    """(``partition``, ``offset``) of the record of `frames` is its id; ``columns`` is in CANDIDATE_SCHEMA."""
 
     partition: int
     offset: int

@@ -13,7 +13,7 @@ from detectors.alert import Alert
 from detectors.behaviour import LEAST_PEERS, MEMORY_MS, SHARES, SLOT_MS, Behaviour, Judge, vector_of
 from detectors.shape import HIGH
 from streams.profile.models import QUIET_MS, Models
-from streams.wire.candidates import Candidate
+from streams.wire.candidates import Candidate, Candidates
 from tests.candidates import (
     CALL_CENTRE,
     COURIER,
@@ -27,6 +27,7 @@ from tests.candidates import (
     candidate,
     features,
     ordinary,
+    told,
 )
 
 SILENT = Habit(answered=0.7, brief=0.95, short=0.9, refused=0.05, inbound=0.0, unique=1.0)
@@ -180,17 +181,19 @@ def _levels(stream: Iterable[Candidate]) -> list[tuple[str, int, float]]:
 
 
 def test_what_is_folded_in_twice_counts_once() -> None:
-    stream = list(peers())
-    told = [
+    stream = told(peers())
+    last = told(
         candidate(random.Random(n), TELEMARKETER, ABUSER, LATER + 300_000 * n, 40 + 20 * n, offset=5_000 + n)
         for n in range(4)
-    ]
-    once = fed([*stream, *told])
+    )
+
+    def alerts_of(models: Models, records: Iterable[Candidates]) -> list[Alert]:
+        return [alert for record in records for alert in models.told(record)]
+
+    once = alerts_of(Models(Settings()), [*stream, *last])
+    assert once
     models = Models(Settings())
-    again: list[Alert] = []
-    for each in [*stream, *told[:2], *told[:2], *stream[-50:], *told[2:]]:
-        again += models.candidate(each)
-    assert again == once
+    assert alerts_of(models, [*stream, *last[:2], *last[:2], *stream[-50:], *last[2:]]) == once
     assert models.repeated == 52
 
 

@@ -24,7 +24,8 @@ def told() -> Candidates:
         for n in range(30)
         for caller, text in ((SUBSCRIBER, ""), (-77, "BANK"))
     ]
-    (candidates,) = detector()(frame_of(calls), 7).candidates
+    candidates = detector()(frame_of(calls), 7).candidates
+    assert candidates is not None
     return candidates
 
 

@@ -28,15 +28,19 @@ Frames = dict[int, pa.RecordBatch]
 Column = tuple[Any, ...]
 
 _FIELDS = CallEvent.__struct_fields__
-_TYPE = {"attempt": EventType.ATTEMPT, "end": EventType.END, "cdr": EventType.CDR}
-_GATEWAY = {None: Gateway.NATIONAL, "national": Gateway.NATIONAL, "international": Gateway.INTERNATIONAL}
-_RELEASED_BY = {
-    None: ReleasedBy.UNKNOWN,
-    "caller": ReleasedBy.CALLER,
-    "callee": ReleasedBy.CALLEE,
-    "network": ReleasedBy.NETWORK,
+_TYPE = {"attempt": int(EventType.ATTEMPT), "end": int(EventType.END), "cdr": int(EventType.CDR)}
+_GATEWAY = {
+    None: int(Gateway.NATIONAL),
+    "national": int(Gateway.NATIONAL),
+    "international": int(Gateway.INTERNATIONAL),
 }
-_TRISTATE = {None: Tristate.UNKNOWN, False: Tristate.FALSE, True: Tristate.TRUE}
+_RELEASED_BY = {
+    None: int(ReleasedBy.UNKNOWN),
+    "caller": int(ReleasedBy.CALLER),
+    "callee": int(ReleasedBy.CALLEE),
+    "network": int(ReleasedBy.NETWORK),
+}
+_TRISTATE = {None: int(Tristate.UNKNOWN), False: int(Tristate.FALSE), True: int(Tristate.TRUE)}
 _NAMES = ("from_network", "to_network", "trunk", "probe", "attest", "verstat")
 _NUMBERS = {
     "ring_ms": pa.int32(),
@@ -155,7 +159,7 @@ def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 def _coded(values: Column, codes: Mapping[Any, int]) -> npt.NDArray[np.uint8]:
-    return np.fromiter(map(codes.__getitem__, values), np.uint8, len(values))
+    return np.frombuffer(bytes(map(codes.__getitem__, values)), np.uint8)
 
 
 def _numbers(values: Column, type_: pa.DataType) -> npt.NDArray[Any]:

@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from config.loading import as_environment, load_settings
 from config.settings import Settings
+from streams.chaos.cluster import ENDED_IN_ORDER
 from streams.chaos.logs import behind
 from streams.health import Readiness
 from streams.metrics import Metrics
@@ -29,7 +31,7 @@ from streams.store.ports import Store, StoreError
 from streams.topics import admin_client, ensure_topics, topic_name
 from streams.wire.outgoing import Outgoing
 from streams.work import Role, Work
-from tests.servers import ClickHouseServer, KafkaServer
+from tests.servers import ClickHouseServer, KafkaServer, clickhouse_server, kafka_server
 from tests.service import PATIENCE_S, Worker, wait_until
 
 QUEUE_BYTES = 1 << 20
@@ -47,6 +49,12 @@ class World(NamedTuple):
 
 @pytest.fixture
 def world(kafka: KafkaServer, clickhouse: ClickHouseServer, tmp_path: Path) -> Iterator[World]:
+    with _world(kafka, clickhouse, tmp_path) as running:
+        yield running
+
+
+@contextmanager
+def _world(kafka: KafkaServer, clickhouse: ClickHouseServer, directory: Path) -> Iterator[World]:
     name = f"pressure_{time.monotonic_ns()}"
     given = {
         "kafka.brokers": kafka.brokers,
@@ -60,7 +68,7 @@ def world(kafka: KafkaServer, clickhouse: ClickHouseServer, tmp_path: Path) -> I
     settings = load_settings(overrides=given)
     ensure_topics(settings)
     environment = as_environment(given)
-    worker = Worker(environment, tmp_path / "worker.log").start()
+    worker = Worker(environment, directory / "worker.log").start()
     store = open_store(settings.store)
     try:
         wait_until("the worker is ready", worker.ready, [worker])
@@ -109,6 +117,20 @@ def test_a_topic_that_cannot_be_written(world: World) -> None:
     assert _metric(worker, "process_resident_memory_bytes") < before + SLACK_BYTES
     group = f"{settings.kafka.topic_prefix}ringfence-ingest"
     _until("ingest has committed", worker, lambda: not _behind(settings, group, "calls"))
+
+
+def test_it_ends_when_asked_though_broker_and_store_are_gone(tmp_path: Path) -> None:
+    with (
+        kafka_server() as kafka,
+        clickhouse_server() as clickhouse,
+        _world(kafka, clickhouse, tmp_path) as (settings, worker, store),
+    ):
+        _send(settings, _events(3_000))
+        _until("calls arrive in the store", worker, lambda: _stored(store) > 0)
+        kafka.kill()
+        clickhouse.kill()
+        _until("the worker has noticed", worker, lambda: "clickhouse" in _not_ready(worker))
+        assert worker.stop() in ENDED_IN_ORDER, worker.tail()
 
 
 class Slow(Role):

@@ -34,10 +34,6 @@ BYTES_A_CALLER, BYTES_A_CALLEE, BYTES_A_BLOCK = (row.itemsize + 8 for row in (CA
 BYTES_A_REMEMBERED_EVENT = 26
 OTHER_MB = 16
 """Of a partition: lists of suspects, trails, shares."""
-WORKER_MB = 300
-"""Of a worker process before its first partition: an estimate."""
-STORED_BYTES = 51
-"""Of a call event in ClickHouse's table `calls`, merged: an estimate for the events of `bench.ingest`."""
 
 
 class Needs(NamedTuple):
@@ -97,7 +93,7 @@ def needs(attempts: int, settings: Settings) -> Needs:
         partition_bytes(settings.detect) / 1e6,
         a_day * BYTES_AN_EVENT / 1e12,
         a_day * ROWS_AN_EVENT * measured("ingest", "bytes, none") / 1e12,
-        a_day * STORED_BYTES / 1e9,
+        a_day * measured("store", "disk of a call", server) / 1e9,
     )
 
 

@@ -20,6 +20,7 @@ import urllib.request
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from bench.report import row_of, write_results
 from config.settings import KafkaSettings, Settings
@@ -54,8 +55,21 @@ def answers(port: int) -> bool:
         return False
 
 
-def start(environment: Mapping[str, str], roles: tuple[str, ...]) -> tuple[float, float]:
-    """Seconds and CPU seconds from the start of a worker until it is ready; it is ended then."""
+def resident_mb(pid: int) -> float:
+    """Memory that the process has in RAM."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+class Start(NamedTuple):
+    """Of a worker, until it was ready; then it was ended."""
+
+    seconds: float
+    cpu_seconds: float
+    megabytes: float
+
+
+def start(environment: Mapping[str, str], roles: tuple[str, ...]) -> Start:
     port = free_port()
     began = time.monotonic()
     worker = subprocess.Popen(
@@ -69,7 +83,7 @@ def start(environment: Mapping[str, str], roles: tuple[str, ...]) -> tuple[float
             if worker.poll() is not None:
                 raise SystemExit(f"the worker of {roles or 'all roles'} ended with {worker.returncode}")
             time.sleep(0.02)
-        return time.monotonic() - began, cpu_seconds(worker.pid)
+        return Start(time.monotonic() - began, cpu_seconds(worker.pid), resident_mb(worker.pid))
     finally:
         worker.terminate()
         worker.wait(30)
@@ -105,8 +119,9 @@ def main() -> None:
             start(environment, roles)
             taken = [start(environment, roles) for _ in range(asked.starts)]
             print(name, taken, file=sys.stderr)
-            rows.append(row(f"start to ready, {name}", "s", [seconds for seconds, _ in taken]))
-            rows.append(row(f"CPU time until ready, {name}", "s", [cpu for _, cpu in taken]))
+            rows.append(row(f"start to ready, {name}", "s", [each.seconds for each in taken]))
+            rows.append(row(f"CPU time until ready, {name}", "s", [each.cpu_seconds for each in taken]))
+            rows.append(row(f"memory when ready, {name}", "MB", [each.megabytes for each in taken]))
     print(write_results("cold_start", vars(asked) | {"load": round(os.getloadavg()[1], 1)}, rows))
 
 

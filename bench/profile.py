@@ -21,10 +21,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from bench.detect import NoPlan, suite_frames
 from bench.report import write_results
 from config.settings import Settings
 from detectors.alert import Alert
+from streams.detect.step import Detect
+from streams.profile.models import Models
 from streams.profile.step import Profile, epoch_seconds
+from streams.wire.candidates import decode_candidates, encode_candidates
 from streams.wire.summaries import Summary
 from tests.profile_traffic import START, Change, Habit, Traffic, by_hour
 
@@ -112,6 +116,17 @@ def vectors_a_second() -> float:
     return sum(summary.traffic.num_rows for summary in summaries) / (time.process_time() - started)
 
 
+def candidates_a_second() -> float:
+    """Busy callers and blocks that `behaviour` and `reputation` judge in a second of processor time."""
+    detect, models = Detect(0, Settings(), NoPlan()), Models(Settings())
+    told = [detect(frame, offset).candidates for offset, frame in enumerate(suite_frames(20_000))]
+    values = [encode_candidates(candidates) for candidates in told if candidates is not None]
+    started = time.process_time()
+    for value in values:
+        models.told(decode_candidates(value))
+    return models.candidates / (time.process_time() - started)
+
+
 def bytes_a_trunk(trunks: int) -> float:
     """What one more trunk that has filled its windows costs, in both models together."""
     few, many = 20, 20 + trunks
@@ -160,6 +175,7 @@ def main() -> None:
     seeds = range(1, chosen.seeds + 1)
     rows = [
         row("vectors", "vectors/s", [vectors_a_second() for _ in range(3)]),
+        row("candidates", "candidates/s", [candidates_a_second() for _ in range(3)]),
         row("memory of a trunk", "bytes", [bytes_a_trunk(200)]),
     ]
     quiet = [judged(seed, chosen.days, {}) for seed in seeds]

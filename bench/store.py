@@ -72,7 +72,17 @@ def measured(store: Store, system: str) -> list[dict[str, Any]]:
         row("processor time of this process per call inserted", "us", processor),
         row("insert of traffic", "rows/s", traffic),
         row("calls through the writer", "rows/s", [through_writer(store, batches)]),
+        row("disk of a call", "bytes", [bytes_of_a_call(store)]),
     ]
+
+
+def bytes_of_a_call(store: Store) -> float:
+    """Compressed, once parts are merged: what the table holds then is each call once."""
+    store.execute(f"OPTIMIZE TABLE {store.database}.calls FINAL")
+    parts = f"database = '{store.database}' AND table = 'calls' AND active"
+    taken = store.query(f"SELECT sum(data_compressed_bytes), sum(rows) FROM system.parts WHERE {parts}")
+    ((size, rows),) = taken.rows
+    return float(size) / float(rows)
 
 
 def rates(act: Callable[[int], Any], size: int) -> tuple[list[float], list[Any]]:

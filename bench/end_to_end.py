@@ -45,6 +45,7 @@ GIVE_UP_S = 8.0
 """A rate at which p99 is longer is the last one."""
 STRONG = ("high", "critical")
 GROUPS = {"ingest": ("calls",), "detect": ("frames",), "store": ("frames", "summaries")}
+NOT_OURS = ("kafka", "clickhouse", "source", "observer")
 WORKERS = {"ingest": ("ingest",), "detect": ("detect",), "the rest": ("profile", "respond", "store")}
 
 
@@ -112,6 +113,11 @@ class Step:
 
     def percentile(self, p: float) -> float:
         return float(np.percentile(self.latencies, p)) if self.latencies else float("nan")
+
+    @property
+    def service_cores(self) -> float:
+        """Cores that the service itself used: without broker, store, source and observer."""
+        return sum(share for name, share in self.shares.items() if name not in NOT_OURS)
 
     @property
     def holds(self) -> bool:
@@ -289,8 +295,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         steps = measured(asked, Path(temporary))
     rows = [each for step in steps for each in rows_of(step)]
-    best = max((step.rate for step in steps if step.holds), default=0)
-    rows.insert(0, row("highest rate that held", "events/s", best))
+    best = max((step for step in steps if step.holds), key=lambda step: step.rate, default=None)
+    if best is not None:
+        rows[:0] = [
+            row("highest rate that held", "events/s", best.rate),
+            row("cores that the service used then", "cores", best.service_cores),
+            row("rate that two cores of it are worth", "events/s", 2 * best.rate / best.service_cores),
+        ]
     parameters = {**vars(asked), "partitions": PARTITIONS, "events_a_message": 200}
     print(write_results(asked.name, parameters, rows, lead=curve(steps)))
 

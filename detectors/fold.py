@@ -161,13 +161,18 @@ class Columns(NamedTuple):
 
 _NAMES = ("trunk", "from_network", "caller_operator", "to_network")
 _PLAIN = Columns._fields[: Columns._fields.index(_NAMES[0])]
+_PLAIN_AT = [FRAME_SCHEMA.get_field_index(name) for name in _PLAIN]
+_NAMES_AT = [FRAME_SCHEMA.get_field_index(name) for name in _NAMES]
 
 
 def aligned(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """As given, read-only and aligned, so that a kernel meets one type only."""
-    if not (array.flags.aligned and array.flags.c_contiguous):
+    flags = array.flags
+    if not (flags.aligned and flags.c_contiguous):
         array = array.copy()
-    array.flags.writeable = False
+        flags = array.flags
+    if flags.writeable:
+        flags.writeable = False
     return array
 
 
@@ -175,9 +180,10 @@ def columns_of(batch: pa.RecordBatch) -> Columns:
     """The columns of a frame, without copying. Raises ValueError where it is not in FRAME_SCHEMA."""
     if not batch.schema.equals(FRAME_SCHEMA, check_metadata=False):
         raise ValueError(f"not a frame: its columns are {batch.schema}; expected {FRAME_SCHEMA}")
-    plain: Any = [aligned(batch.column(name).to_numpy(zero_copy_only=True)) for name in _PLAIN]
-    names = [batch.column(name) for name in _NAMES]
-    indices: Any = [aligned(name.indices.to_numpy(zero_copy_only=True)) for name in names]
+    held = batch.columns
+    plain: Any = [aligned(held[at].to_numpy()) for at in _PLAIN_AT]
+    names = [held[at] for at in _NAMES_AT]
+    indices: Any = [aligned(name.indices.to_numpy()) for name in names]
     hashes: Any = [_hashes(name.dictionary) for name in names]
     return Columns(*plain, *indices, *hashes)
 

@@ -241,22 +241,24 @@ class Detect:
 def _candidates_of(batch: pa.RecordBatch, output: Output) -> pa.RecordBatch:
     """What is in ``output`` about rows of ``batch``, in CANDIDATE_SCHEMA."""
     found = output.candidates[: output.used[2]]
-    seen = pa.array(found["row"])
+    rows = found["row"].copy()
+    seen = pa.array(rows)
     numbers = found["key"].copy()
     numbers[numbers < 0] = 0
     columns = [
         *(found["id"].copy(), found["time"].copy(), found["block"].astype(np.uint8), numbers),
         batch.column("caller_text").take(seen),
-        batch.column("caller_kind").take(seen),
+        batch.column("caller_kind").to_numpy()[rows],
         batch.column("call_id").take(seen),
-        *(_names_of(batch.column(name), seen) for name in ("trunk", "from_network", "to_network")),
+        *(_names_of(batch.column(name), rows) for name in ("trunk", "from_network", "to_network")),
         pa.FixedSizeListArray.from_arrays(features_of(found).reshape(-1), len(FEATURES)),
     ]
     return pa.record_batch(columns, schema=CANDIDATE_SCHEMA)
 
 
-def _names_of(column: pa.DictionaryArray, rows: pa.Array) -> pa.Array:
-    return column.dictionary.take(column.indices.take(rows))
+def _names_of(column: pa.DictionaryArray, rows: npt.NDArray[np.int64]) -> pa.Array:
+    names = column.dictionary.to_pylist()
+    return pa.array([names[index] for index in column.indices.to_numpy()[rows].tolist()], pa.utf8())
 
 
 def _ranks(names: pa.Array) -> npt.NDArray[np.int64]:

@@ -32,7 +32,7 @@ BYTES_AN_EVENT = 335
 """Of JSON on `calls`, as in the benchmark of `ingest`; Kafka's own framing is a few more a record."""
 BYTES_A_CALLER, BYTES_A_CALLEE, BYTES_A_BLOCK = (row.itemsize + 8 for row in (CALLER, CALLEE, BLOCK_ROW))
 BYTES_A_REMEMBERED_EVENT = 26
-OTHER_MB = 16
+OTHER_MB = 20
 """Of a partition: lists of suspects, trails, shares."""
 
 

@@ -119,7 +119,7 @@ class DetectSettings(Section):
         8_192, description="blocks a partition notes that come from where they should not (240 bytes each)"
     )
     watched_trunks: Positive = Field(
-        2_048, description="trunks whose resembling callers a partition notes (1 KB each)"
+        2_048, description="trunks whose resembling callers a partition notes (3.4 KB each)"
     )
     learnt_shares: Positive = Field(
         8_192, description="counts of what is usual that a partition keeps (24 bytes each)"
@@ -165,7 +165,7 @@ class OutcomeSettings(Section):
     )
     ordinary_invalid: Chance = Field(0.03, description="the same for an ordinary caller with an old list")
     notable_odds: Annotated[float, Field(gt=1)] = Field(
-        50.0, description="odds for abuse at which an alert is medium: worth a look, no rule"
+        5.0, description="odds for abuse at which an alert is medium: worth a look, no rule"
     )
     odds: Annotated[float, Field(gt=1)] = Field(
         1_000.0, description="odds for abuse at which an alert is high and a rule is proposed"
@@ -196,9 +196,9 @@ class BurstSettings(OutcomeSettings):
     calls_10s: Positive = Field(
         6, description="attempts in 10 s that make a number suspect; people dial 1 or 2"
     )
-    calls_1m: Positive = Field(8, description="attempts in 1 min that make a number suspect; couriers make 1")
+    calls_1m: Positive = Field(6, description="attempts in 1 min that make a number suspect; couriers make 1")
     calls_10m: Positive = Field(
-        10, description="attempts in 10 min that make a number suspect; couriers make 10, and are answered"
+        8, description="attempts in 10 min that make a number suspect; couriers make 10, and are answered"
     )
     fan_out: Share = Field(
         0.6, description="least share of distinct callees; redials of one callee are below"
@@ -222,7 +222,7 @@ class RotationSettings(OutcomeSettings):
 
     mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
     calls: Positive = Field(
-        10, description="attempts of a block's light numbers in 10 min that make it suspect"
+        7, description="attempts of a block's light numbers in 10 min that make it suspect"
     )
     numbers: Positive = Field(3, description="numbers of the block that must have made them")
     fan_out: Share = Field(0.6, description="least share of distinct callees")
@@ -251,8 +251,8 @@ class FloodSettings(Section):
 
     mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
     calls_10s: Positive = Field(6, description="attempts on one callee in 10 s that make a flood")
-    calls_1m: Positive = Field(10, description="attempts on one callee in 1 min that make a flood")
-    calls_10m: Positive = Field(12, description="attempts on one callee in 10 min that make a flood")
+    calls_1m: Positive = Field(7, description="attempts on one callee in 1 min that make a flood")
+    calls_10m: Positive = Field(8, description="attempts on one callee in 10 min that make a flood")
     watch_10m: Positive = Field(5, description="attempts in 10 min from which a callee's callers are noted")
     habit_factor: Annotated[float, Field(ge=1)] = Field(
         4.0, description="times its ordinary attempts in 10 min that a callee must get"
@@ -260,6 +260,9 @@ class FloodSettings(Section):
     min_ends: Positive = Field(10, description="outcomes that must be known before a rule is proposed")
     abusive_talked: Chance = Field(0.03, description="share of calls that become talk (over 20 s) in a flood")
     ordinary_talked: Chance = Field(0.35, description="the same for a busy ordinary callee")
+    notable_odds: Annotated[float, Field(gt=1)] = Field(
+        8.0, description="odds for abuse at which an alert is medium: worth a look, no rule"
+    )
     odds: Annotated[float, Field(gt=1)] = Field(
         1_000.0, description="odds for abuse at which an alert is high and rules are proposed"
     )
@@ -273,6 +276,7 @@ class FloodSettings(Section):
     @model_validator(mode="after")
     def _apart(self) -> FloodSettings:
         less_than(self, "abusive_talked", "ordinary_talked")
+        less_than(self, "notable_odds", "odds")
         return self
 
 
@@ -361,7 +365,7 @@ class PlaceSettings(Section):
         0.9, gt=0, lt=1, description="share of an abused range's numbers that come the wrong way"
     )
     medium_odds: Annotated[float, Field(gt=1)] = Field(
-        1_000.0, description="odds for abuse at which there is an alert"
+        200.0, description="odds for abuse at which there is an alert"
     )
     odds: Annotated[float, Field(gt=1)] = Field(
         10_000.0, description="odds for abuse at which it is high and a rule is proposed"
@@ -428,8 +432,11 @@ class NeighbourSettings(Section):
         description="attempts those shares are worth against what is learnt, and others' against a trunk's",
     )
     new_calls: Positive = Field(2, description="calls in a day up to which a caller is new")
+    family_numbers: Positive = Field(
+        100, description="numbers apart up to which two were bought together: a family's, a company's"
+    )
     medium_odds: Annotated[float, Field(gt=1)] = Field(
-        5_000.0, description="odds for abuse at which there is an alert"
+        300.0, description="odds for abuse at which there is an alert"
     )
     odds: Annotated[float, Field(gt=1)] = Field(
         100_000.0, description="odds for abuse at which it is high, where there is a pair of prefixes"
@@ -448,7 +455,7 @@ class BehaviourSettings(Section):
     """Outliers among busy callers. Why each figure is what it is: docs/detectors/behaviour.md."""
 
     mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
-    min_ends: Positive = Field(6, description="outcomes of the day that must be known to be compared at all")
+    min_ends: Positive = Field(5, description="outcomes of the day that must be known to be compared at all")
     block_ends: Positive = Field(10, description="outcomes that must be known before a rule is proposed")
     fan_out: Share = Field(
         0.6, description="least share of distinct callees; redials of one callee are below"
@@ -457,7 +464,7 @@ class BehaviourSettings(Section):
         40, description="attempts in 10 min, to three callees or more, from which redials are no excuse"
     )
     unusual: Chance = Field(
-        0.99, description="quantile of the peers' scores above which a subject stands out"
+        0.98, description="quantile of the peers' scores above which a subject stands out"
     )
     extreme: Chance = Field(0.9995, description="the same for a low alert by the score alone")
     abusive_brief: Chance = Field(0.14, description="share of an abuser's calls that last up to 20 s")
@@ -483,7 +490,7 @@ class BehaviourSettings(Section):
     )
     most_reciprocity: Chance = Field(0.1, description="most that may count as usual")
     suspect_odds: Annotated[float, Field(gt=1)] = Field(
-        50.0, description="odds for abuse at which a subject that stands out is medium"
+        40.0, description="odds for abuse at which a subject that stands out is medium"
     )
     outcome_odds: Annotated[float, Field(ge=1)] = Field(
         2.0, description="odds that the outcomes alone must reach before a rule is proposed"
@@ -492,7 +499,7 @@ class BehaviourSettings(Section):
         3.0, description="odds that the unwanted calls alone must reach before a rule is proposed"
     )
     odds: Annotated[float, Field(gt=1)] = Field(
-        5_000.0, description="odds of all evidence together at which a rule is proposed"
+        30_000.0, description="odds of all evidence together at which a rule is proposed"
     )
 
 
@@ -552,7 +559,7 @@ class SweepSettings(Section):
     loose_outcome_odds: Annotated[float, Field(ge=1)] = Field(
         200.0, description="the same for a run that leaves numbers out, as a dense list in order does"
     )
-    medium_odds: Annotated[float, Field(gt=1)] = Field(50.0, description="odds at which an alert is medium")
+    medium_odds: Annotated[float, Field(gt=1)] = Field(15.0, description="odds at which an alert is medium")
     odds: Annotated[float, Field(gt=1)] = Field(
         1_000.0, description="odds for abuse at which an alert is high and a rule is proposed"
     )
@@ -589,7 +596,7 @@ class WangiriSettings(Section):
     abusive_answered: Chance = Field(0.05, description="share of answered calls in a campaign")
     ordinary_answered: Chance = Field(0.45, description="the same for the worst ordinary caller")
     medium_odds: Annotated[float, Field(gt=1)] = Field(
-        50.0, description="odds at which an alert about a fast caller is medium; `odds` where it is slow"
+        15.0, description="odds at which an alert about a fast caller is medium; `odds` where it is slow"
     )
     odds: Annotated[float, Field(gt=1)] = Field(
         1_000.0, description="odds for abuse at which an alert is high and a rule is proposed"
@@ -637,7 +644,7 @@ class CloneSettings(Section):
     min_overlaps: Positive = Field(
         2, description="overlaps, less two for each on the own network, before a rule is proposed"
     )
-    notable_odds: Annotated[float, Field(gt=1)] = Field(50.0, description="odds for a clone before an alert")
+    notable_odds: Annotated[float, Field(gt=1)] = Field(15.0, description="odds for a clone before an alert")
     odds: Annotated[float, Field(gt=1)] = Field(
         1_000.0, description="odds for a clone at which an alert is high and a rule is proposed"
     )
@@ -671,10 +678,13 @@ class EvidenceSettings(Section):
         20.0, description="odds for abuse that independent findings must reach together to raise the severity"
     )
     block_numbers: int = Field(
-        3, ge=2, le=64, description="numbers of one block from which their alerts become one of the block"
+        2, ge=2, le=64, description="numbers of one block from which their alerts become one of the block"
     )
     block_ms: Positive = Field(
         3_600_000, description="time within which these numbers must have been found by related detectors"
+    )
+    quiet_ms: Positive = Field(
+        1_800_000, description="an alert is over after this without a finding; then the next opens another"
     )
 
 
@@ -732,7 +742,7 @@ class ProfileSettings(Section):
     )
     min_calls: Positive = Field(10, description="calls a ratio or a mean time must rest on")
     half_life_seconds: Positive = Field(600, description="half-life of a trunk's own baseline")
-    grace_pools: Positive = Field(60, description="pools a new trunk is learnt from before it is judged")
+    grace_pools: Positive = Field(20, description="pools a new trunk is learnt from before it is judged")
     grace_seconds: Positive = Field(300, description="time a new trunk is learnt from before it is judged")
     trees: Positive = Field(10, description="half-space trees in the forest")
     tree_height: Annotated[int, Field(ge=1, le=12)] = Field(8, description="levels of a half-space tree")
@@ -742,15 +752,15 @@ class ProfileSettings(Section):
         0.99, description="a score above this quantile of recent scores is an outlier"
     )
     notable_deviations: Annotated[float, Field(gt=0, le=6)] = Field(
-        4.0, description="deviations from a trunk's baseline that make a feature notable (at most 6)"
+        3.0, description="deviations from a trunk's baseline that make a feature notable (at most 6)"
     )
     notable_ratio: Annotated[float, Field(gt=1)] = Field(
-        2.0, description="least factor by which a notable rate, time or diversity has changed"
+        1.5, description="least factor by which a notable rate, time or diversity has changed"
     )
     notable_change: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.2, description="least change of a notable answer-seizure ratio"
     )
-    confirm_pools: Positive = Field(3, description="successive outlying pools that make an alert")
+    confirm_pools: Positive = Field(2, description="successive outlying pools that make an alert")
     hold_seconds: Positive = Field(1_800, description="an outlying level is learnt as usual after this long")
     drift_half_life_seconds: Positive = Field(
         3_600, description="half-life of the level that a drift is a drift from"

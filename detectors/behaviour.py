@@ -330,7 +330,8 @@ class Behaviour:
         two_kinds = odds.outcome >= math.log(s.outcome_odds) and odds.unwanted >= math.log(s.unwanted_odds)
         if two_kinds and odds.sum >= math.log(s.odds) and f["ends"] >= s.block_ends:
             return HIGH if subject_type == "number" else MEDIUM
-        if score > peers.unusual and odds.outcome > 0.0 and odds.sum >= math.log(s.suspect_odds):
+        stands_out = two_kinds or (score > peers.unusual and odds.outcome > 0.0)
+        if stands_out and odds.sum >= math.log(s.suspect_odds):
             return MEDIUM
         return LOW if score > peers.extreme and odds.sum > 0.0 else NOTHING
 

@@ -5,9 +5,10 @@ whose id stays. Whatever detector signals on the subject after that adds to the 
 finding leads it (``detectors.fusion``), every other one keeps a share of the evidence. A new version is told
 when the severity rises, when its calls have doubled, when a proposal came to it (at most every five seconds),
 and when a minute of event time has passed since the last: so often, and no oftener, can a rule be renewed.
-Ten minutes without a signal close it: the next signal opens another.
+After ten minutes without a signal nothing of before is proposed any more; `evidence.quiet_ms` without one
+close it, and the next signal opens another.
 
-From the third number of a block on that related detectors find within an hour, what is found about a number
+From the second number of a block on that related detectors find within an hour, what is found about a number
 is told as the alert of its block. The numbers are still judged one by one: findings about different numbers
 never add up, and the block's alert proposes what the numbers' own would have proposed.
 """
@@ -44,6 +45,8 @@ DESCRIBE_MS = 5_000
 to propose, only for the next version."""
 RETELL_MS = 120_000
 """A proposal that other ones have crowded out counts as news again after this."""
+BLOCK_DIGITS = 10
+"""Digits of a number, country code included, below which those next to it are other people's services."""
 MOST_PROPOSALS = 64
 MOST_UNTOLD = MOST_PROPOSALS // 2
 """Proposals that wait to be told; so many are told at once, before newer ones crowd them out."""
@@ -155,6 +158,12 @@ class _Held(msgspec.Struct):
         while len(self.proposals) > MOST_PROPOSALS:
             del self.proposals[next(iter(self.proposals))]
 
+    def rest(self) -> None:
+        """It was quiet for a while: what is found from now on must prove itself before it is proposed."""
+        self.proposals, self.untold = {}, 0
+        for part in self.parts.values():
+            part.withheld = []
+
     def tell(self, time: int) -> None:
         self.version += 1
         self.told_at, self.told_calls, self.told_level, self.untold = time, self.calls, self.level, 0
@@ -184,15 +193,15 @@ class Alerts:
         config_hash: str,
         most: int,
         settings: EvidenceSettings | None = None,
-        quiet_ms: int = QUIET_MS,
+        quiet_ms: int | None = None,
     ) -> None:
         """``detectors`` by the pattern of the signals that each describes; an alert without a signal for
-        ``quiet_ms`` of event time is closed."""
-        self._quiet_ms = quiet_ms
+        ``quiet_ms`` of event time (None: as settings say) is closed."""
         self._detectors = detectors
         self._config_hash = config_hash
         self._most = most
         self._settings = settings or EvidenceSettings()
+        self._quiet_ms = self._settings.quiet_ms if quiet_ms is None else quiet_ms
         self._agreed = log_odds_of(self._settings.agreement_odds / (1 + self._settings.agreement_odds))
         self._open: OrderedDict[Key, _Held] = OrderedDict()
         self._of_signal: dict[tuple[int, int], Key] = {}
@@ -278,6 +287,8 @@ class Alerts:
         held = self._open.get(key)
         if held is None or time - held.last_seen > self._quiet_ms:
             held = self._open[key] = _Held(key, opened_by, time // ALIGN_MS * ALIGN_MS, time, time)
+        elif time - held.last_seen > QUIET_MS:
+            held.rest()
         self._open.move_to_end(key)
         return held
 
@@ -336,7 +347,9 @@ class Alerts:
     def _block_of(self, finding: Finding, detector: str, time: int) -> str:
         """The block that tells what is found about this number; empty where it has an alert of its own."""
         number = finding.subject_value.removeprefix("+")
-        if finding.subject_type != "number" or finding.apart or not number.isdigit() or int(number) < BLOCK:
+        if finding.subject_type != "number" or finding.apart or not number.isdigit():
+            return ""
+        if len(number) < BLOCK_DIGITS:
             return ""
         block = f"+{int(number) // BLOCK}*"
         family = family_of(detector)

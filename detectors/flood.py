@@ -39,6 +39,7 @@ from detectors.plain import Counts
 from detectors.shape import (
     CRITICAL,
     HIGH,
+    LOW,
     MEDIUM,
     NOTHING,
     Call,
@@ -79,8 +80,6 @@ EVIDENCE = (
 
 SCATTERED = 2.5
 """Times the gate that calls must be of which most callers make but one: so people call back a missed call."""
-QUIET_ODDS = 3.0
-"""Log-odds of the outcome below which nothing is said."""
 IN_USE = 4.0
 """Talks, and calls pending, in ten minutes beyond the abusive share that show a line in use."""
 AUTOMATIC = 0.8
@@ -89,6 +88,8 @@ TEN_MINUTES_A_DAY = 144.0
 MOST_PROPOSALS = 16
 FEW_CALLERS = 5
 """Up to so many repeaters of one block are proposed one by one."""
+MOSTLY = 0.5
+"""Share of calls by strangers below which a finding without a rule is low: an alarm centre, a help line."""
 ALL_BUT = 0.95
 """Share of a trunk's calls to the callee that must be by strangers without talk."""
 COVERED = 0.5
@@ -106,6 +107,7 @@ class FloodParameters(NamedTuple):
     abusive_talked: float
     against: Against
     """A brief answer is as unwanted as none."""
+    notable: float
     threshold: float
     length_ms: int
 
@@ -124,6 +126,7 @@ def parameters_of(settings: FloodSettings) -> FloodParameters:
         min_ends=float(settings.min_ends),
         abusive_talked=a,
         against=Against(weights, weights, weights),
+        notable=math.log(settings.notable_odds),
         threshold=math.log(settings.odds),
         length_ms=settings.length_ms,
     )
@@ -221,7 +224,7 @@ def look(row: Any, p: Any, f: Any) -> Any:
     aside = total(row.failed) + total(row.marked)
     outcome, unanswered, short, brief, talked, pending = outcome_odds(row, aside, p.against, p.against)
     ends = unanswered + short + brief + talked
-    if outcome < QUIET_ODDS:
+    if outcome < p.notable:
         return NOTHING
     f[:] = 0.0
     f[0], f[1], f[2], f[3] = calls_10s, calls_1m, calls, callers
@@ -250,7 +253,7 @@ def look_reference(counts: Counts, p: FloodParameters) -> tuple[int, list[float]
     ends = sum(over) + talked
     answered = counts.answered() / max(counts.ends(), 1)
     automatic = ends >= p.min_ends and answered >= AUTOMATIC
-    if outcome < QUIET_ODDS or automatic:
+    if outcome < p.notable or automatic:
         return NOTHING, []
     features = [calls_10s, calls_1m, calls, callers, ends, talked, pending, habit, day, outcome, answered]
     in_use = talked + pending > IN_USE + p.abusive_talked * ends
@@ -277,6 +280,8 @@ class Flood:
             trunks = contacts.trunks(call, self._trunks)
             proposals = (trunks + proposals)[:MOST_PROPOSALS]
             level = CRITICAL if trunks else HIGH
+        elif contacts.stranger_share < MOSTLY:
+            level = LOW
         return Finding(
             subject_type="callee",
             subject_value=call.callee_spelled,
@@ -407,8 +412,11 @@ class _Contacts:
         ]
 
     def trunks(self, call: Call, names: Mapping[int, str]) -> list[Proposal]:
-        """Trunks whose calls to the callee are nearly all by strangers that no narrower proposal covers."""
+        """Trunks whose calls to the callee are nearly all by strangers that no narrower proposal covers, or
+        too many of them would be needed: so callers that are used up one after the other are stopped."""
         narrow = set(self._repeaters()) | {caller for _, callers in self._blocks() for caller in callers}
+        if len(self.callers(call)) + len(self.blocks(call)) > MOST_PROPOSALS:
+            narrow = set()
         found = []
         for trunk in sorted({contact.trunk for contact in self._all}, key=lambda t: names.get(t, "")):
             name = names.get(trunk, "")

@@ -3,9 +3,10 @@
 People answer a number that looks like their own, so spoofers copy the callee's leading digits. A call
 *resembles* where caller and callee share all but their last six digits (five after the country code for a
 Chinese mobile number), *closely* where they share all but the last four: the number block. It is *odd* where
-the caller is also new (hardly called before, called by nobody) and a stranger to the callee. Families and
-companies whose numbers were ported apart resemble, too, but neither are they new to each other for long, nor
-are they many.
+the caller is also new (hardly called before, called by nobody), a stranger to the callee, and at least
+`family_numbers` numbers away from it. Families and companies, whose numbers were bought together and then
+ported apart, resemble, too, but their numbers are closer, they are not new to each other for long, and they
+are not many.
 
 Each trunk is judged by the odd calls among its attempts of the last 10 to 20 minutes, and of the last hour.
 With ``m`` of them among ``n`` attempts, where ``b`` is the share that is usual on that trunk (learnt from
@@ -67,7 +68,10 @@ SLOT_MS = 600_000
 SLOTS = 6
 LATELY = 2
 """Slots of the shorter window."""
-NOTED = 32
+NOTED = 128
+"""Resembling calls of a trunk that are kept: among so many a campaign's pairs of prefixes come again."""
+PEOPLE = 32
+"""The latest of them whose distinct callers and callees are counted."""
 FULL: Any = 65_535
 _WAYS = 4
 NEAR, ALIKE = 10_000, 1_000_000
@@ -75,7 +79,7 @@ LEAST, LEAST_OF_ONE = 3, 8
 """Odd calls before anything is said; where all callees are of one block and none was called so often."""
 BEYOND_DOUBT, SURE_PAIR_CALLS = 2.0, 2
 """Times the log-odds of a rule from which a trunk leaves no doubt, so that the next pair of a block needs no
-more than so many calls. One would be too few: families have neighbouring numbers."""
+more than so many calls. One would be too few: some resemblance is chance."""
 LEARNT_MOST, LEARNT_FACTOR = 2.0, 4.0
 """Of one slot of 10 minutes at most so many odd calls, plus so many times the usual, are learnt as usual."""
 
@@ -106,6 +110,7 @@ class NeighbourParameters(NamedTuple):
     alike: float
     prior_attempts: float
     new_calls: int
+    family: int
     medium: float
     high: float
     pair_calls: int
@@ -118,6 +123,7 @@ def parameters_of(settings: NeighbourSettings) -> NeighbourParameters:
         alike=settings.usual_alike,
         prior_attempts=float(settings.prior_attempts),
         new_calls=settings.new_calls,
+        family=settings.family_numbers,
         medium=math.log(settings.medium_odds),
         high=math.log(settings.odds),
         pair_calls=settings.pair_calls,
@@ -132,6 +138,12 @@ def new_trunks(trunks: int) -> npt.NDArray[Any]:
 def resembles(caller: Any, callee: Any) -> Any:
     """Whether two numbers (int64) share all but their last six digits, and more than six digits."""
     return caller // ALIKE == callee // ALIKE and caller >= 10 * ALIKE and caller != callee
+
+
+@inlined
+def is_family(caller: Any, callee: Any, p: Any) -> Any:
+    """Whether two numbers (int64) are so near each other as those that one buyer got together."""
+    return abs(caller - callee) < p.family
 
 
 @inlined
@@ -295,11 +307,13 @@ def _people(t: Any, f: Any) -> Any:
     """Distinct callers and callees of the odd calls of the hour into ``f``; the callees' blocks, up to 2."""
     callers, callees, blocks = 0.0, 0.0, 0
     first_block = np.int64(-1)
-    for k in range(NOTED):
+    for back in range(min(t.written, PEOPLE)):
+        k = (t.written - 1 - back) % NOTED
         if not _recent(t, k) or t.odd[k] == 0:
             continue
         new_caller, new_callee = 1.0, 1.0
-        for j in range(k):
+        for later in range(back):
+            j = (t.written - 1 - later) % NOTED
             if _recent(t, j) and t.odd[j] == 1:
                 if t.callers[j] == t.callers[k]:
                     new_caller = 0.0
@@ -440,8 +454,9 @@ class PlainTrunk:
                 best = [slots * 10.0, attempts, near, alike, usual_near, usual_alike, odds]
         recent = [n for n in self.noted[-NOTED:] if self.newest - n.time < SLOTS * SLOT_MS]
         odd = [n for n in recent if n.odd]
-        callers, callees = len({n.caller for n in odd}), len({n.callee for n in odd})
-        calls, blocks = best[2] + best[3], len({n.callee // NEAR for n in odd})
+        people = [n for n in self.noted[-PEOPLE:] if n in odd]
+        callers, callees = len({n.caller for n in people}), len({n.callee for n in people})
+        calls, blocks = best[2] + best[3], len({n.callee // NEAR for n in people})
         same = sum(n.callee == callee for n in odd)
         if best[6] < p.medium or callers < 2 or calls < LEAST:
             return NOTHING, []

@@ -405,7 +405,7 @@ class TrafficModel:
                 end=end,
                 calls=sums.attempts,
                 score=score,
-                severity="medium" if ATTEMPTS in notable and len(notable) > 1 else "low",
+                severity="medium" if _is_attack_like(notable) else "low",
                 networks=frozenset(sorted(sums.networks)[:NAMED]),
                 trunks=frozenset(sorted(sums.trunks)[:NAMED]),
                 observed=_weighted(found, end - start),
@@ -579,6 +579,13 @@ class TrafficModel:
                 drifted[feature] = (_natural(feature, before), _natural(feature, after))
                 watch.usual.mean = after
         return drifted
+
+
+def _is_attack_like(moved: Mapping[Feature, float]) -> bool:
+    """More attempts and something else besides; or calls that are picked up at once and soon over, as pumped
+    ones are."""
+    pumped = moved.get(RING, 0.0) < 0 and moved.get(TALK, 0.0) < 0
+    return pumped or (ATTEMPTS in moved and len(moved) > 1)
 
 
 def _natural(feature: Feature, level: float) -> float:

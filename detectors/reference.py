@@ -504,6 +504,7 @@ class Reference:
             return
         acquainted = known & circle(callee) == circle(callee)
         odd = own.calls(10_800_000, 8) <= p.new_calls and inbound == 0 and not acquainted
+        odd = odd and abs(caller - callee) >= p.family
         trunk.resembling(time, caller, callee, odd)
         if not odd:
             return

@@ -17,7 +17,7 @@ from detectors.kernels import inlined, mix2
 from detectors.subjects import zeros
 
 QUIET_MS = 600_000
-"""After this much event time without a signal, the next one opens a new alert."""
+"""After this much event time without a signal, the next one must prove everything anew."""
 EVERY_MS = 1_000
 
 FEATURES = 20

@@ -67,6 +67,7 @@ def _neighbour(
         return
     bits = circle_bits(callee)
     odd = total(row.day_attempts) <= p.neighbour.new_calls and inbound == 0 and (known & bits) != bits
+    odd = odd and not neighbour.is_family(number, callee, p.neighbour)
     neighbour.note_resembling(trunk, time, number, callee, odd)
     if not odd:
         return

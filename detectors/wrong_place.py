@@ -13,7 +13,7 @@ behave as people do. So the evidence is of two kinds, and neither suffices alone
 - *behaviour*: sequential probability ratio tests over the calls that came the wrong way, each bounded:
   called or only calling (4 % of a fraudster's calls are to it, 30 % of the least called people's), callees
   called again (4 %, the sketch's errors included, against 20 %), calls that become talk (30 % against 55 %;
-  pending counts as talk).
+  pending ones count as talk, two a number at most, since people hold no more calls at a time).
 - *pace*: calls a minute and mobile number beyond `USUAL_PACE`, each 1, at most `PACE_LIMIT`: strays are
   people with a telephone in their hand. From `FAST` on even a single number may be certain.
 
@@ -102,9 +102,11 @@ OUTCOME = (math.log(0.30 / 0.55), math.log(0.70 / 0.45), -6.0, 3.0)
 DOUBT = -1.0
 """Log-odds that behaviour, concentration and pace must have together before several numbers are worth an
 alert."""
-TOLD, LEARNT = 0.0, 4.0
+TOLD, LEARNT = 0.0, 5.0
 """Log-odds that behaviour and pace must have before the route proposes a rule: where somebody says that it is
 wrong (a list of what a trunk carries, a network that tells who roams), and where that is learnt."""
+LINES = 2.0
+"""Pending calls of a number that count as talk: one that lasts and one on hold."""
 CLEAR_CIRCLE = 12
 """Bits of 64 that a circle may have set and still tell a callee that was called before from a new one."""
 ALONE, STRONG = 3.0, 6.5
@@ -322,7 +324,7 @@ def _behaviour(s: Any, f: Any) -> Any:
         calls += np.float64(s.calls_of[k])
         inbound += np.float64(s.inbound_of[k])
     ends, talked, repeats = np.float64(s.ends), np.float64(s.talked), np.float64(s.repeats)
-    pending = max(np.float64(s.calls - s.failed) - ends, 0.0)
+    pending = min(max(np.float64(s.calls - s.failed) - ends, 0.0), LINES * f[0])
     f[7], f[8], f[9], f[10] = repeats, inbound, ends, talked
     return (
         _sum(inbound, calls, CALLED)
@@ -536,7 +538,7 @@ class PlainSuspect:
         if a > share:
             route = min(w * math.log(a / share) + right * math.log((1 - a) / (1 - share)), ROUTE_LIMIT)
         inbound = sum(n.inbound for n in latest)
-        behaviour = self._behaviour(inbound, sum(n.calls for n in latest))
+        behaviour = self._behaviour(w, inbound, sum(n.calls for n in latest))
         if behaviour <= ORDINARY and not self.absolved:
             self.absolved = True
             shares.learn(time, ABSOLVED, trunk, way)
@@ -565,8 +567,8 @@ class PlainSuspect:
         certain = odds >= p.high and behaviour + pace >= needed and (w >= few or pace >= FAST)
         return (HIGH if certain else MEDIUM), f
 
-    def _behaviour(self, inbound: int, calls: int) -> float:
-        pending = max(self.calls - self.failed - self.ends, 0)
+    def _behaviour(self, numbers: float, inbound: int, calls: int) -> float:
+        pending = min(max(self.calls - self.failed - self.ends, 0), LINES * numbers)
         counts = (
             (inbound, calls, CALLED),
             (self.repeats, self.chances - self.repeats, AGAIN),

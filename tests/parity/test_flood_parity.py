@@ -21,7 +21,14 @@ EAGER = DetectorsSettings(
     burst=BurstSettings(mode="off"),
     unallocated=UnallocatedSettings(mode="off"),
     flood=FloodSettings(
-        calls_10s=2, calls_1m=4, calls_10m=6, min_ends=2, odds=1.5, watch_10m=2, habit_factor=1
+        calls_10s=2,
+        calls_1m=4,
+        calls_10m=6,
+        min_ends=2,
+        odds=1.5,
+        notable_odds=1.2,
+        watch_10m=2,
+        habit_factor=1,
     ),
 )
 

@@ -21,7 +21,14 @@ EAGER = DetectorsSettings(
     burst=BurstSettings(calls_10s=3, calls_1m=5, calls_10m=8, notable_odds=1.2, odds=2.0, fan_out=0.3),
     rotation=RotationSettings(calls=4, numbers=2, notable_odds=1.2, odds=2.0, fan_out=0.3),
     flood=FloodSettings(
-        calls_10s=2, calls_1m=4, calls_10m=6, min_ends=2, odds=1.5, watch_10m=2, habit_factor=1
+        calls_10s=2,
+        calls_1m=4,
+        calls_10m=6,
+        min_ends=2,
+        notable_odds=1.2,
+        odds=1.5,
+        watch_10m=2,
+        habit_factor=1,
     ),
 )
 TINY = DetectSettings(

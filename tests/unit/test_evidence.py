@@ -110,11 +110,26 @@ def test_told_again_when_a_proposal_came_but_not_at_once() -> None:
     assert [[p.match.caller for p in a.proposals] for a in told] == [["+1"], ["+1", "+2", "+3"]]
 
 
-def test_ten_quiet_minutes_close_it() -> None:
-    told = feed(alerts(), [signal(START), signal(START + 10 * MINUTE), signal(START + 20 * MINUTE + 1)])
+def test_half_an_hour_of_silence_closes_it() -> None:
+    told = feed(alerts(), [signal(START), signal(START + 30 * MINUTE), signal(START + 60 * MINUTE + 1)])
     assert [a.version for a in told] == [1, 2, 1]
     assert told[0].alert_id == told[1].alert_id != told[2].alert_id
-    assert told[1].window.end == START + 20 * MINUTE
+    assert told[1].window.end == START + 40 * MINUTE
+
+
+def test_what_goes_on_after_ten_quiet_minutes_proposes_nothing_of_before() -> None:
+    again = START + 20 * MINUTE + 1
+    told = feed(
+        alerts(),
+        [
+            signal(START, HIGH, propose=[1]),
+            signal(START + 10 * MINUTE, MEDIUM),
+            signal(again, MEDIUM),
+            signal(again + 2 * MINUTE, HIGH, propose=[2]),
+        ],
+    )
+    assert [a.severity for a in told] == ["high"] * 4
+    assert [[p.match.caller for p in a.proposals] for a in told] == [["+1"], ["+1"], [], ["+2"]]
 
 
 def test_everything_in_it_is_bounded() -> None:

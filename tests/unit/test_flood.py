@@ -57,6 +57,31 @@ def test_scattered_numbers_over_one_trunk_are_proposed_by_the_trunk() -> None:
     assert Match(callee="+8613811112222", trunk="CT-CM-9") in proposed([alert])
 
 
+def test_callers_used_up_one_after_the_other_are_stopped_by_their_trunk() -> None:
+    draw = random.Random(4)
+    rows: list[Row] = []
+    for n in range(60):
+        caller = 8613000000000 + draw.randrange(900_000_000)
+        for k in range(4):
+            at = START + n * 1_600 + k * 400
+            rows += call(at, caller, VICTIM, f"b{n}-{k}", None, ring_ms=1_500, trunk="CT-CM-9")
+    alert = of(alerts_of(in_time(rows)))
+    assert alert.severity == "critical"
+    assert Match(callee="+8613811112222", trunk="CT-CM-9") in proposed([alert])
+
+
+def test_calls_by_acquaintances_alone_are_a_low_alert() -> None:
+    guards = [8613700000001, 8615900000002]
+    known = [row for n in guards for row in call(START, VICTIM, n, f"k{n}", 60_000)]
+    alarms = [
+        row
+        for n in range(10)
+        for row in call(START + 5 * MINUTE + n * 20_000, guards[n % 2], VICTIM, f"a{n}", None, ring_ms=1_500)
+    ]
+    alert = of(alerts_of(in_time(known, alarms)))
+    assert (alert.severity, alert.proposals) == ("low", [])
+
+
 def test_friends_are_never_proposed() -> None:
     """Whom the victim called today, or talked with at length, may redial as they like."""
     friend, caller_of_old = 8613700000001, 8615900000002
@@ -159,4 +184,4 @@ def test_a_flood_of_thousands_of_callers_has_few_proposals() -> None:
     callers = [8613000000000 + 10_000 * draw.randrange(30) + draw.randrange(9_000) for _ in range(5_000)]
     alert = of(alerts_of(bombing(callers, 1_500, 40)))
     assert 0 < len(alert.proposals) <= MOST_PROPOSALS
-    assert alert.calls == pytest.approx(1_500, rel=0.4)
+    assert alert.calls == pytest.approx(1_500, rel=0.5)

@@ -102,3 +102,15 @@ def test_callers_that_are_called_are_no_spoofers() -> None:
 
 def test_without_a_trunk_nothing_is_said() -> None:
     assert found(spoofed(60, scattered(60), trunk="")) == []
+
+
+@pytest.mark.parametrize(("apart", "alerts"), [(7, 0), (207, 1)])
+def test_numbers_bought_together_are_a_family(apart: int, alerts: int) -> None:
+    rows = [
+        row
+        for n in range(20)
+        for row in call(
+            START + n * MINUTE, 8613912340000 + 500 * n + apart, 8613912340000 + 500 * n, f"f{n}", None
+        )
+    ]
+    assert len(found(ordinary(1), [row | {"trunk": "T-1"} for row in rows])) == alerts

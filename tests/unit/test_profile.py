@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from config.settings import ProfileSettings, Settings
+from detectors import profile
 from detectors.alert import Alert, content_id
 from detectors.profile import BITMAP_BITS, distinct
 from streams.profile.step import LARGEST, Profile, lookback_ms
@@ -353,3 +354,9 @@ def test_a_pair_tells_what_its_trunks_are_too_small_to_tell() -> None:
 
 def test_what_one_trunk_explains_is_not_told_of_its_pair() -> None:
     assert {alert.subject.type for alert in surge()} == {"trunk"}
+
+
+def test_calls_picked_up_at_once_and_soon_over_look_like_an_attack() -> None:
+    assert profile._is_attack_like({profile.RING: -4.0, profile.TALK: -3.5})
+    assert not profile._is_attack_like({profile.TALK: -3.5})
+    assert not profile._is_attack_like({profile.RING: 4.0, profile.TALK: -3.5})

@@ -115,7 +115,7 @@ def measure(name: str, numbers: int, attackers: float, rows: int, batch: int) ->
     """Rows a second over ``rows`` rows in records of ``batch``, after as many to fill the tables."""
     room = DetectSettings(tracked_numbers=max(1 << 17, 2 * numbers))
     step = Detect(0, Settings(detect=room), NoPlan())
-    taken, alerts = [], 0
+    taken, alerts, candidates = [], 0, 0
     for n in range(2 * rows // batch):
         frame = record(n, batch, numbers, attackers)
         begin = time.thread_time()
@@ -123,11 +123,13 @@ def measure(name: str, numbers: int, attackers: float, rows: int, batch: int) ->
         if n >= rows // batch:
             taken.append((time.thread_time() - begin) / batch)
             alerts += len(found.alerts)
+            candidates += found.candidates.columns.num_rows if found.candidates is not None else 0
     print(f"{name}: {used(step.state.callers):,} callers, {alerts:,} alerts", file=sys.stderr)
     rates = sorted(1 / seconds for seconds in taken)
     return [
         row(f"rows a second, {name}", "rows/s", rates),
         row(f"time of a row, {name}", "ns", sorted(1e9 * seconds for seconds in taken)),
+        row(f"candidates a row, {name}", "share", [candidates / (len(taken) * batch)]),
     ]
 
 

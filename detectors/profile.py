@@ -274,7 +274,7 @@ class OpenAlert:
     """Its start, seconds since the epoch."""
     episode: Episode
     typical: dict[Feature, float]
-    """The baseline when it opened, in the feature's own unit."""
+    """The baseline when it opened, in the feature's own unit; of what was learnt later, the later one."""
     version: int = 0
     published: int = 0
     """Event time of the last version, seconds since the epoch."""
@@ -527,6 +527,7 @@ class TrafficModel:
             watched.alert = OpenAlert(window, episode, _typical(watched))
         else:
             watched.alert.episode.absorb(episode)
+            watched.alert.typical = _typical(watched) | watched.alert.typical
         grown = watched.alert.episode
         if watched.alert.shown != (grown.kind(), grown.severity):
             alerts.append(self._publish(key, episode.end))

@@ -360,3 +360,20 @@ def test_calls_picked_up_at_once_and_soon_over_look_like_an_attack() -> None:
     assert profile._is_attack_like({profile.RING: -4.0, profile.TALK: -3.5})
     assert not profile._is_attack_like({profile.TALK: -3.5})
     assert not profile._is_attack_like({profile.RING: 4.0, profile.TALK: -3.5})
+
+
+def test_a_feature_that_is_learnt_while_an_alert_is_open_may_join_it() -> None:
+    """Ring times that nobody told before: learnt after the surge, and soon notable themselves."""
+    told = []
+    for summary in traffic(Change(BUSY, AT, 60, rate=200)):
+        rows = []
+        for row in summary.rows():
+            if row.second < AT + 90:
+                row = msgspec.structs.replace(row, ring_ms=0, rings=0)
+            elif row.second >= AT + 200:
+                row = msgspec.structs.replace(row, ring_ms=row.ring_ms // 40)
+            rows.append(row)
+        told.append(summary_of(summary.partition, summary.offset, summary.newest, rows))
+    alerts = [alert for alert in fed(told) if alert.subject.value == BUSY]
+    assert {"attempts", "mean_ring_ms"} <= {item.feature for item in alerts[-1].evidence}
+    assert len({alert.alert_id for alert in alerts}) == 1

@@ -375,5 +375,5 @@ def test_a_feature_that_is_learnt_while_an_alert_is_open_may_join_it() -> None:
             rows.append(row)
         told.append(summary_of(summary.partition, summary.offset, summary.newest, rows))
     alerts = [alert for alert in fed(told) if alert.subject.value == BUSY]
-    assert {"attempts", "mean_ring_ms"} <= {item.feature for item in alerts[-1].evidence}
+    assert {"attempts_per_second", "mean_ring_ms"} <= {item.feature for item in alerts[-1].evidence}
     assert len({alert.alert_id for alert in alerts}) == 1

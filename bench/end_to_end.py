@@ -39,8 +39,13 @@ from tests.servers import KafkaServer, clickhouse_server, kafka_server
 
 PARTITIONS = 2
 SETTLE_S = 10.0
-SUSTAINED_BEHIND_S = 1.0
-"""Of traffic that may wait when a rate's time is over; more, and the rate did not hold."""
+SUSTAINED_BEHIND_S = {"ingest": 1.0, "detect": 1.0, "store": 3.0}
+"""Of traffic that may wait when a rate's time is over; more, and the rate did not hold. The store is not on
+the way to a rule, and commits when ClickHouse has a batch."""
+TRIES, MOST_STOLEN = 3, 0.1
+"""A rate is held again, up to so often, where the host of this virtual machine took more cores than that
+meanwhile; the try with least stolen counts."""
+DRAIN_S = 60.0
 GIVE_UP_S = 8.0
 """A rate at which p99 is longer is the last one."""
 STRONG = ("high", "critical")
@@ -49,12 +54,12 @@ NOT_OURS = ("kafka", "clickhouse", "source", "observer")
 WORKERS = {"ingest": ("ingest",), "detect": ("detect",), "the rest": ("profile", "respond", "store")}
 
 
-def busy_seconds() -> float:
-    """CPU seconds of everything on this machine so far."""
-    user, nice, system, _idle, _waiting, interrupt, softirq = map(
-        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:8]
+def machine_seconds() -> tuple[float, float]:
+    """CPU seconds of everything on this machine so far, and those that its host took away from it."""
+    user, nice, system, _idle, _waiting, interrupt, softirq, steal = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
     )
-    return (user + nice + system + interrupt + softirq) / TICKS
+    return (user + nice + system + interrupt + softirq) / TICKS, steal / TICKS
 
 
 class Observer(threading.Thread):
@@ -110,6 +115,8 @@ class Step:
     """Cores that each process used."""
     others: float = 0.0
     """Cores that the machine's other work used meanwhile."""
+    stolen: float = 0.0
+    """Cores that the host of this virtual machine gave to others."""
 
     def percentile(self, p: float) -> float:
         return float(np.percentile(self.latencies, p)) if self.latencies else float("nan")
@@ -121,7 +128,7 @@ class Step:
 
     @property
     def holds(self) -> bool:
-        late = max(self.waiting.values()) > SUSTAINED_BEHIND_S * self.rate
+        late = any(count > SUSTAINED_BEHIND_S[who] * self.rate for who, count in self.waiting.items())
         return not late and self.source_behind < 1 and self.percentile(99) < 1
 
 
@@ -170,6 +177,23 @@ class Rig:
         for worker, _ in self._workers:
             worker.wait(60)
 
+    def held(self, rate: int, seconds: float, observer: Observer) -> Step:
+        """The try at ``rate`` during which the host took least."""
+        tries: list[Step] = []
+        while len(tries) < TRIES and all(each.stolen > MOST_STOLEN for each in tries):
+            self._drain(rate)
+            tries.append(self.hold(rate, seconds, observer))
+            print(f"{rate}: {tries[-1].stolen:.2f} cores stolen", file=sys.stderr, flush=True)
+        return min(tries, key=lambda each: each.stolen)
+
+    def _drain(self, rate: int) -> None:
+        """Waits until nothing of an earlier try is left, at most `DRAIN_S`."""
+        deadline = time.monotonic() + DRAIN_S
+        while time.monotonic() < deadline and any(
+            self._waiting(name, rate, topics) for name, topics in GROUPS.items()
+        ):
+            time.sleep(1)
+
     def hold(self, rate: int, seconds: float, observer: Observer) -> Step:
         """``rate`` events a second for ``seconds``, what came of it after SETTLE_S."""
         source = subprocess.Popen(
@@ -181,11 +205,13 @@ class Rig:
         pids = {**self.pids, "source": source.pid}
         time.sleep(SETTLE_S)
         began = time.time()
-        before, busy = {name: cpu_seconds(pid) for name, pid in pids.items()}, busy_seconds()
+        before, (busy, stolen) = {name: cpu_seconds(pid) for name, pid in pids.items()}, machine_seconds()
         time.sleep(max(0.0, seconds - SETTLE_S - 1))
         ended = time.time()
         shares = {name: (cpu_seconds(pid) - before[name]) / (ended - began) for name, pid in pids.items()}
-        others = (busy_seconds() - busy) / (ended - began) - sum(shares.values())
+        busy_now, stolen_now = machine_seconds()
+        others = (busy_now - busy) / (ended - began) - sum(shares.values())
+        stolen = (stolen_now - stolen) / (ended - began)
         waiting = {name: self._waiting(name, rate, topics) for name, topics in GROUPS.items()}
         told = (source.communicate()[0] or b"").split()
         first, marked = int(told[0]), int(told[1])
@@ -194,7 +220,7 @@ class Rig:
         time.sleep(2)
         taken = [each for each in observer.taken if began <= each[0] - each[1] <= ended]
         latencies, alerted = [each[1] for each in taken], [each[2] for each in taken]
-        return Step(rate, sent, float(told[2]), latencies, alerted, waiting, shares, others)
+        return Step(rate, sent, float(told[2]), latencies, alerted, waiting, shares, others, stolen)
 
     def _waiting(self, group: str, rate: int, topics: tuple[str, ...]) -> int:
         """Events that wait for a group, about: commits are a second old at the most, which is not waiting."""
@@ -226,6 +252,7 @@ def rows_of(step: Step) -> list[dict[str, Any]]:
     figures.append((f"sent, {name}", "events/s", step.sent))
     figures += [(f"cores used by {who}, {name}", "cores", share) for who, share in step.shares.items()]
     figures.append((f"cores used by other work, {name}", "cores", step.others))
+    figures.append((f"cores stolen by the host, {name}", "cores", step.stolen))
     figures += [(f"waiting for {who}, {name}", "events", float(count)) for who, count in step.waiting.items()]
     return [row(metric, unit, value) for metric, unit, value in figures]
 
@@ -246,15 +273,18 @@ def curve(steps: list[Step]) -> str:
     """The table a person reads first."""
     names = list(steps[0].shares)
     heads = ["events/s", "sent", "to alert s", "p50 s", "p99 s", "p99.9 s", "rules", "source late s", "holds"]
-    heads += [*names, "others"]
+    heads += [*names, "others", "stolen"]
     lines = [f"| {' | '.join(heads)} |", "|" + " ---: |" * len(heads)]
     for step in steps:
         cells = [f"{step.rate:,}", f"{step.sent:,.0f}", f"{float(np.median(step.alerted or [np.nan])):.2f}"]
         cells += [f"{step.percentile(p):.2f}" for p in (50, 99, 99.9)]
         cells += [f"{len(step.latencies)}", f"{step.source_behind:.2f}", "yes" if step.holds else "no"]
         cells += [f"{step.shares[name]:.2f}" for name in names]
-        lines.append(f"| {' | '.join(cells)} | {step.others:.2f} |")
-    note = "Processes: cores used, of two. Others: what had nothing to do with this, and took cores from it."
+        lines.append(f"| {' | '.join(cells)} | {step.others:.2f} | {step.stolen:.2f} |")
+    note = (
+        "Processes: cores used, of two. Others: what had nothing to do with this; stolen: what the host\n"
+    )
+    note += "of this virtual machine gave to others. Both took cores from it."
     return "\n".join(lines) + "\n\n" + note
 
 
@@ -272,7 +302,7 @@ def measured(asked: argparse.Namespace, directory: Path) -> list[Step]:
             observer = Observer(kafka.brokers)
             observer.start()
             for rate in map(int, asked.rates.split(",")):
-                steps.append(rig.hold(rate, asked.seconds, observer))
+                steps.append(rig.held(rate, asked.seconds, observer))
                 print(curve(steps), file=sys.stderr, flush=True)
                 print(steps[-1].waiting, file=sys.stderr, flush=True)
                 if not steps[-1].percentile(99) < GIVE_UP_S:

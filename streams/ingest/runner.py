@@ -20,7 +20,7 @@ from streams.work import Role, Work
 
 class IngestRole(Role):
     name = "ingest"
-    linger_s = 0.02
+    linger_s = 0.1
 
     def __init__(self, settings: Settings, plan: NumberingPlan, metrics: Metrics) -> None:
         self.topics = (topic_name(settings, "calls"),)

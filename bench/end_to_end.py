@@ -281,9 +281,7 @@ def curve(steps: list[Step]) -> str:
         cells += [f"{len(step.latencies)}", f"{step.source_behind:.2f}", "yes" if step.holds else "no"]
         cells += [f"{step.shares[name]:.2f}" for name in names]
         lines.append(f"| {' | '.join(cells)} | {step.others:.2f} | {step.stolen:.2f} |")
-    note = (
-        "Processes: cores used, of two. Others: what had nothing to do with this; stolen: what the host\n"
-    )
+    note = "Processes: cores used, of two. Others: what had nothing to do with this; stolen: what the host\n"
     note += "of this virtual machine gave to others. Both took cores from it."
     return "\n".join(lines) + "\n\n" + note
 

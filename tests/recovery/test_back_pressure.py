@@ -37,6 +37,8 @@ from tests.service import PATIENCE_S, Worker, wait_until
 QUEUE_BYTES = 1 << 20
 SLACK_BYTES = 80 << 20
 """How much the memory of a worker may move while nothing moves on: allocators, log lines, fetched records."""
+MORNING = 1_788_228_000_000
+"""Ten o'clock of a Tuesday in China, ms."""
 WAVE = 15_000
 """Events of one wave; as rows for the store they are several times QUEUE_BYTES."""
 
@@ -196,9 +198,15 @@ async def _eventually(true: Callable[[], bool]) -> None:
 
 
 def _events(count: int) -> list[dict[str, Any]]:
-    start = int(time.time() * 1000) - 600_000
-    scenario = Scenario(seed=3, start_ms=start, minutes=9, calls_per_second=100, attacks="none", duplicates=0)
-    events = [each.event for each, _ in zip(traffic(scenario), range(count), strict=False)]
+    """Of a busy morning, as if it were ten minutes ago: at night there would be too few."""
+    scenario = Scenario(
+        seed=3, start_ms=MORNING, minutes=9, calls_per_second=100, attacks="none", duplicates=0
+    )
+    later = int(time.time() * 1000) - 600_000 - MORNING
+    events = [
+        each.event | {"time": each.event["time"] + later}
+        for each, _ in zip(traffic(scenario), range(count), strict=False)
+    ]
     assert len({event["id"] for event in events}) == count
     return events
 

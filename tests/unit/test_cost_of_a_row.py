@@ -25,9 +25,8 @@ NUMBERS = 20_000
 ROUNDS = 12
 TABLE = 1 << 22
 """Words: more than caches hold, as the tables of `detect` are."""
-USUAL = 11.0
-"""References that a row costs on the machine of bench/results with little else to do; 14.6 to 20.1 while ten
-other processes ran on its two cores."""
+USUAL = 6.6
+"""References that a row costs on the machine of bench/results; 7.7 with both of its cores busy."""
 MOST = 2.3
 """Times the usual cost. Three times the work of a row fails, the weather of a machine does not."""
 

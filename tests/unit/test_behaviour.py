@@ -208,8 +208,10 @@ def test_a_rebuild_from_the_look_back_judges_alike() -> None:
 
 def test_a_clock_jump_does_no_harm() -> None:
     jump = candidate(random.Random(1), COURIER, 5, LATER + 400 * 86_400_000, 30, offset=4_000)
-    alerts = fed([*peers(), jump, *ordinary(4, 300, start=LATER)])
-    assert alerts == []
+    later = ordinary(4, 300, start=LATER)
+    alerts = fed([*peers(), jump, *later])
+    assert alerts == fed([*peers(), *later])
+    assert all(not alert.proposals for alert in alerts)
 
 
 def test_a_subject_that_was_quiet_for_long_opens_another_alert() -> None:

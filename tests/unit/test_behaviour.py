@@ -210,7 +210,8 @@ def test_a_clock_jump_does_no_harm() -> None:
     jump = candidate(random.Random(1), COURIER, 5, LATER + 400 * 86_400_000, 30, offset=4_000)
     later = ordinary(4, 300, start=LATER)
     alerts = fed([*peers(), jump, *later])
-    assert alerts == fed([*peers(), *later])
+    undisturbed = fed([*peers(), *later])
+    assert [(a.alert_id, a.severity) for a in alerts] == [(a.alert_id, a.severity) for a in undisturbed]
     assert all(not alert.proposals for alert in alerts)
 
 

@@ -28,6 +28,7 @@ from streams.metrics import Metrics
 from streams.reading import Follower, read_compacted
 from streams.respond.step import Respond
 from streams.topics import topic_name
+from streams.wire.arrow import BatchError
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import BlockRule, Command, ListEntry, RuleChange, decode, encode
 from streams.wire.summaries import decode_summary
@@ -107,7 +108,7 @@ class RespondRole(Role):
         for record in records:
             try:
                 out += self._readers[record.topic](record)
-            except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, BatchError) as error:
                 passed_over(_log, record, error)
         return out
 

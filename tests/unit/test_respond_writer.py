@@ -14,6 +14,7 @@ from streams.metrics import Metrics
 from streams.respond.runner import RespondRole
 from streams.respond.step import Respond
 from streams.switches.rulebook import RuleBook
+from streams.topics import topic_name
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import BlockRule, encode
 from tests.rules import CALLER, T0, alert, only, settings
@@ -98,7 +99,7 @@ def _changed(rule: BlockRule, **fields: Any) -> BlockRule:
 def test_the_role_undoes_what_another_wrote_and_only_that() -> None:
     role = Role()
     told = encode(alert(MATCH, last_seen=NOW))
-    own, *_campaign = role.process([_alert_record(told)], True)
+    own, *_campaign = role.process([_record("alerts", told)], True)
     assert role.reads(Record(own.key or b"", own.value, own.headers)) == []
     (undone,) = role.reads(Record(own.key or b"", None, (("writer", b"other"),)))
     assert undone.key == own.key
@@ -106,11 +107,18 @@ def test_the_role_undoes_what_another_wrote_and_only_that() -> None:
     assert ("writer", b"this") in undone.headers
 
 
-def _alert_record(value: bytes) -> Any:
-    class AlertRecord(NamedTuple):
+def test_a_summary_that_cannot_be_read_holds_nothing_up() -> None:
+    """As the JSON of an earlier build, while its topic is kept."""
+    earlier = _record("summaries", b'{"partition":0,"offset":0,"newest":0,"rows":[]}')
+    told = _record("alerts", encode(alert(MATCH, last_seen=NOW)))
+    assert Role().process([earlier, told], True) == Role().process([told], True) != []
+
+
+def _record(topic: str, value: bytes) -> Any:
+    class InRecord(NamedTuple):
         topic: str
         value: bytes
         partition: int = 0
         offset: int = 0
 
-    return AlertRecord(f"{settings().kafka.topic_prefix}alerts", value)
+    return InRecord(topic_name(settings(), topic), value)

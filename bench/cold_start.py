@@ -55,10 +55,9 @@ def answers(port: int) -> bool:
         return False
 
 
-def resident_mb(pid: int) -> float:
+def resident_bytes(pid: int) -> int:
     """Memory that the process has in RAM."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 class Start(NamedTuple):
@@ -83,7 +82,7 @@ def start(environment: Mapping[str, str], roles: tuple[str, ...]) -> Start:
             if worker.poll() is not None:
                 raise SystemExit(f"the worker of {roles or 'all roles'} ended with {worker.returncode}")
             time.sleep(0.02)
-        return Start(time.monotonic() - began, cpu_seconds(worker.pid), resident_mb(worker.pid))
+        return Start(time.monotonic() - began, cpu_seconds(worker.pid), resident_bytes(worker.pid) / 1e6)
     finally:
         worker.terminate()
         worker.wait(30)

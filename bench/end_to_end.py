@@ -21,7 +21,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ import orjson
 from kafka import KafkaConsumer, TopicPartition
 
 from bench.cold_start import TICKS, answers, cpu_seconds
-from bench.report import write_results
+from bench.report import row_of, write_results
 from config.settings import KafkaSettings, Settings
 from streams.chaos.logs import behind
 from streams.embedded.child import free_port
@@ -258,15 +257,7 @@ def rows_of(step: Step) -> list[dict[str, Any]]:
 
 
 def row(metric: str, unit: str, value: float) -> dict[str, Any]:
-    return {
-        "system": "ringfence",
-        "version": version("ringfence"),
-        "metric": metric,
-        "unit": unit,
-        "median": round(value, 3),
-        "low": round(value, 3),
-        "high": round(value, 3),
-    }
+    return row_of(metric, unit, [value], digits=3)
 
 
 def curve(steps: list[Step]) -> str:
@@ -324,9 +315,9 @@ def main() -> None:
         steps = measured(asked, Path(temporary))
     rows = [each for step in steps for each in rows_of(step)]
     best = max((step for step in steps if step.holds), key=lambda step: step.rate, default=None)
+    rows.insert(0, row("highest rate that held", "events/s", best.rate if best else 0))
     if best is not None:
-        rows[:0] = [
-            row("highest rate that held", "events/s", best.rate),
+        rows[1:1] = [
             row("cores that the service used then", "cores", best.service_cores),
             row("rate that two cores of it are worth", "events/s", 2 * best.rate / best.service_cores),
         ]

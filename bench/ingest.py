@@ -25,6 +25,7 @@ from config.settings import Settings
 from detectors.plan import NumberingPlan
 from streams.ingest import columns as frame_columns
 from streams.ingest.step import STEP_EVENTS, Ingest
+from streams.wire.arrow import write_stream
 from streams.wire.calls import CallEvent, encode
 from streams.wire.frames import decode_frame, encode_frame
 from streams.wire.records import SourceRecord
@@ -213,7 +214,7 @@ class Bench:
         ]
         for compression in (None, "lz4", "zstd"):
             name = compression or "none"
-            values = [stream(batch, compression) for batch in frames]
+            values = [write_stream(batch, compression) for batch in frames]
             found += [
                 row(
                     "pyarrow",
@@ -222,18 +223,15 @@ class Bench:
                     [sum(map(len, values)) / rows],
                     version("pyarrow"),
                 ),
-                self.cost(f"write, {name}", lambda: [stream(b, compression) for b in frames], rows, "us/row"),  # noqa: B023
+                self.cost(
+                    f"write, {name}",
+                    lambda form=compression: [write_stream(batch, form) for batch in frames],
+                    rows,
+                    "us/row",
+                ),
                 self.cost(f"read, {name}", lambda: [read(value) for value in values], rows, "us/row"),  # noqa: B023
             ]
         return found
-
-
-def stream(batch: pa.RecordBatch, compression: str | None) -> bytes:
-    sink = pa.BufferOutputStream()
-    options = pa.ipc.IpcWriteOptions(compression=compression)
-    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
-        writer.write_batch(batch)
-    return bytes(sink.getvalue())
 
 
 def read(value: bytes) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import gc
-import resource
+import os
 import statistics
 import time
 from collections.abc import Iterable, Iterator
@@ -18,9 +18,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
+from bench.cold_start import resident_bytes
 from bench.detect import NoPlan, suite_frames
 from bench.report import write_results
 from config.settings import Settings
@@ -140,13 +140,8 @@ def resident_after(trunks: int) -> int:
     profile = Profile(Settings())
     for summary in summaries_of(trunks, 300):
         profile(summary)
-    return resident_bytes()
-
-
-def resident_bytes() -> int:
     gc.collect()
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
+    return resident_bytes(os.getpid())
 
 
 def spread(values: Iterable[float]) -> tuple[float, float, float]:

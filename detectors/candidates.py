@@ -28,7 +28,7 @@ from detectors.kernels import inlined, mix, mix2, pasted, popcount
 from detectors.plain import mix as plain_mix
 from detectors.shape import Feature
 from detectors.sketches import LINEAR
-from detectors.subjects import WAYS, power_of_two, zeros
+from detectors.subjects import WAYS, bucket_of, index_of, power_of_two, zeros
 from detectors.windows import (
     BRIEF_TALK_MS,
     HOUR,
@@ -180,19 +180,9 @@ def new_candidates(room: int = CANDIDATES) -> npt.NDArray[Any]:
 
 
 @inlined
-def find_suspect(suspects: Any, key: Any) -> Any:
-    """Index of ``key`` (not 0), or -1."""
-    base = np.int64(mix(key) & np.uint64(suspects.keys.size // WAYS - 1)) * WAYS
-    for k in range(base, base + WAYS):
-        if suspects.keys[k] == key:
-            return k
-    return -1
-
-
-@inlined
 def open_suspect(suspects: Any, key: Any, time: Any) -> Any:
     """Index of ``key`` (not 0), taken in at ``time`` (ms) where it was not there."""
-    base = np.int64(mix(key) & np.uint64(suspects.keys.size // WAYS - 1)) * WAYS
+    base = bucket_of(suspects.keys, key)
     at: Any = base
     for k in range(base, base + WAYS):
         if suspects.keys[k] == key:
@@ -516,12 +506,12 @@ def see_block(key: Any, block: Any, c: Any, i: Any, news: Any, suspects: Any, p:
 @pasted
 def see_called(callee: Any, caller: Any, time: Any, suspects: Any, blocks: Any) -> None:
     """An attempt on ``callee``: it counts where the number or its block is a suspect."""
-    at = find_suspect(suspects, callee)
+    at = index_of(suspects.keys, callee)
     if at >= 0:
         advance_suspect(suspects.rows[at], time)
         note_inbound(suspects.rows[at], time, caller)
     if callee >= 10_000:
-        at = find_suspect(blocks, callee // 10_000)
+        at = index_of(blocks.keys, callee // 10_000)
         if at >= 0:
             advance_suspect(blocks.rows[at], time)
             note_inbound(blocks.rows[at], time, caller)

@@ -74,7 +74,7 @@ def _pair_base(pairs: Any, key: Any) -> Any:
 
 @pasted
 def fetch_counted(counted: Any, event: Any, call: Any, caller: Any, callee: Any, role: Any) -> None:
-    """Asks for what the three memories hold of an event (`pasted` in the fold): some rows ahead of it."""
+    """Asks for what the three memories hold of an event: some rows before it is needed."""
     prefetch(counted.events, _event_base(counted.events, _event_key(event, role)), np.int64(0))
     prefetch(counted.calls, _call_base(counted.calls, call_key(call, caller, callee, role)), np.int64(0))
     for outcome in range(2):

@@ -762,4 +762,4 @@ def warm() -> None:
     state = new_state(settings.model_copy(update={"detect": small, "candidates": few}))
     columns, output = columns_of(batch), new_output(batch.num_rows)
     fold(columns, 0, state, parameters_of(settings), no_lists(), output)
-    group_sums(columns, columns.from_network, output.counted, new_sums(batch.num_rows))
+    group_sums(columns, output.counted, new_sums(batch.num_rows))

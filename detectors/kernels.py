@@ -111,17 +111,12 @@ def prefetch(_typing: Any, array: Any, _index: Any, _line: Any) -> Any:
     element ``index`` of a contiguous array of one dimension, so that they are near when they are needed."""
 
     def code(context: Any, builder: Any, signature: Any, given: Any) -> Any:
-        type_ = signature.args[0]
-        data = context.make_array(type_)(context, builder, given[0]).data
-        byte, index_of = ir.IntType(8), ir.IntType(64)
-        size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(type_.dtype)))
-        if isinstance(type_.dtype, types.Record):
-            size = context.get_constant(types.intp, type_.dtype.size)
-        start = builder.mul(builder.sext(given[1], index_of) if given[1].type.width < 64 else given[1], size)
-        start = builder.add(start, builder.mul(given[2], context.get_constant(types.intp, 64)))
-        place = builder.gep(builder.bitcast(data, byte.as_pointer()), [start])
-        kind = ir.IntType(32)
-        wanted = ir.FunctionType(ir.VoidType(), [byte.as_pointer(), kind, kind, kind])
+        held = context.make_array(signature.args[0])(context, builder, given[0])
+        line = builder.mul(given[2], context.get_constant(types.intp, 64))
+        start = builder.add(builder.mul(given[1], held.itemsize), line)
+        byte, kind = ir.IntType(8).as_pointer(), ir.IntType(32)
+        place = builder.gep(builder.bitcast(held.data, byte), [start])
+        wanted = ir.FunctionType(ir.VoidType(), [byte, kind, kind, kind])
         function = cgutils.get_or_insert_function(builder.module, wanted, "llvm.prefetch.p0")
         builder.call(function, [place, kind(1), kind(3), kind(1)])
         return context.get_dummy_value()

@@ -55,14 +55,15 @@ def new_table(capacity: int, row: np.dtype[Any]) -> Table:
 
 
 @inlined
-def _base(keys: Any, key: Any) -> Any:
+def bucket_of(keys: Any, key: Any) -> Any:
+    """First index of the bucket of ``key`` (int64, not 0) among ``keys`` (int64 (n,), n a power of two)."""
     return np.int64(mix(key) & np.uint64(keys.size // WAYS - 1)) * WAYS
 
 
 @inlined
 def index_of(keys: Any, key: Any) -> Any:
     """Index of ``key`` (int64, not 0) among the keys of a table (int64 (n,), 0 where free), or -1."""
-    base = _base(keys, key)
+    base = bucket_of(keys, key)
     for k in range(base, base + WAYS):
         if keys[k] == key:
             return k
@@ -72,7 +73,7 @@ def index_of(keys: Any, key: Any) -> Any:
 @pasted
 def fetch_keys(table: Any, key: Any) -> None:
     """Asks for the bucket of ``key``: some rows before it is needed."""
-    prefetch(table.keys, _base(table.keys, key), np.int64(0))
+    prefetch(table.keys, bucket_of(table.keys, key), np.int64(0))
 
 
 @pasted
@@ -119,7 +120,7 @@ def _replace(table: Any, base: Any, now: Any) -> Any:
 @pasted
 def touch(table: Any, key: Any, now: Any) -> Any:
     """Index of ``key`` (not 0), taken in where it was not there; ``now`` is the newest event time, ms."""
-    base = _base(table.keys, key)
+    base = bucket_of(table.keys, key)
     free = -1
     for k in range(base, base + WAYS):
         held = table.keys[k]

@@ -39,7 +39,7 @@ def new_sums(rows: int) -> Sums:
 
 
 @kernel
-def group_sums(c: Any, to_network: Any, counted: Any, into: Sums) -> int:
+def group_sums(c: Any, counted: Any, into: Sums) -> int:
     """Groups the CALLER rows of ``c`` (``detectors.fold.Columns``) that ``counted`` (uint8: bit 0 attempt,
     bit 1 outcome) says are news; returns the number of groups."""
     slots, first, sums, callees = into
@@ -47,7 +47,7 @@ def group_sums(c: Any, to_network: Any, counted: Any, into: Sums) -> int:
     for i in range(c.time.size):
         if c.role[i] != 0 or counted[i] == 0:
             continue
-        g = _group_of(c, to_network, i, slots, first, groups)
+        g = _group_of(c, i, slots, first, groups)
         if g == groups:
             groups += 1
             for count in range(COUNTS):
@@ -94,10 +94,10 @@ def _cause_of(c: Any, i: Any) -> Any:
 
 
 @inlined
-def _group_of(c: Any, to_network: Any, i: Any, slots: Any, first: Any, groups: Any) -> Any:
+def _group_of(c: Any, i: Any, slots: Any, first: Any, groups: Any) -> Any:
     """Group of row ``i``, a new one (number ``groups``) where it is the first of its kind."""
     second = c.time[i] // 1_000
-    pair = np.int64(c.from_network[i]) * 2_147_483_648 + np.int64(to_network[i])
+    pair = np.int64(c.from_network[i]) * 2_147_483_648 + np.int64(c.to_network[i])
     at = np.int64(mix2(mix2(second, c.trunk[i]), pair) & np.uint64(slots.size - 1))
     while slots[at] >= 0:
         j = first[slots[at]]
@@ -105,7 +105,7 @@ def _group_of(c: Any, to_network: Any, i: Any, slots: Any, first: Any, groups: A
             c.time[j] // 1_000 == second
             and c.trunk[j] == c.trunk[i]
             and c.from_network[j] == c.from_network[i]
-            and to_network[j] == to_network[i]
+            and c.to_network[j] == c.to_network[i]
         ):
             return slots[at]
         at = (at + 1) & (slots.size - 1)

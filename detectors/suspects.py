@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from detectors.kernels import inlined, mix
-from detectors.subjects import WAYS
+from detectors.kernels import inlined
+from detectors.subjects import WAYS, bucket_of
 
 
 @inlined
 def room_for(keys: Any, worth: Any, key: Any) -> Any:
     """Index where ``key``, which is not in the table, may be put: a free one, else that of least worth."""
-    base: Any = np.int64(mix(key) & np.uint64(keys.size // WAYS - 1)) * WAYS
+    base: Any = bucket_of(keys, key)
     least = base
     for k in range(base, base + WAYS):
         if keys[k] == 0:

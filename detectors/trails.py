@@ -21,10 +21,10 @@ import numpy.typing as npt
 
 from detectors.alert import Match, Proposal
 from detectors.calls import BLOCK
-from detectors.kernels import inlined, mix, pasted, popcount
+from detectors.kernels import inlined, pasted, popcount
 from detectors.shape import narrowest_prefix, proposal
 from detectors.signals import CONTACTS, TALKED, UNWANTED
-from detectors.subjects import WAYS, find, power_of_two, zeros
+from detectors.subjects import WAYS, bucket_of, find, power_of_two, zeros
 from detectors.windows import FULL, HOUR
 
 FORGET_MS = 6 * HOUR
@@ -86,7 +86,7 @@ def _worth(row: Any, now: Any) -> Any:
 @pasted
 def suspect(table: Any, key: Any, now: Any) -> Any:
     """Index of ``key`` (not 0, not held), taken in with everything 0."""
-    base = np.int64(mix(key) & np.uint64(table.keys.size // WAYS - 1)) * WAYS
+    base = bucket_of(table.keys, key)
     at: Any = base
     for k in range(base, base + WAYS):
         if table.keys[k] == 0:

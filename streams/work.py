@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from aiokafka import TopicPartition
 
 from streams.snapshots import Snapshots
+from streams.wire.arrow import BatchError
 from streams.wire.outgoing import Outgoing
+
+T = TypeVar("T")
 
 
 def passed_over(log: Any, record: Any, error: Exception) -> None:
@@ -20,6 +23,17 @@ def passed_over(log: Any, record: Any, error: Exception) -> None:
         offset=record.offset,
         error=str(error),
     )
+
+
+def readable(log: Any, records: Iterable[Any], decode: Callable[[bytes], T]) -> Iterator[T]:
+    """What of ``records`` can be read; the others are passed over. ``decode`` raises BatchError."""
+    for record in records:
+        try:
+            decoded = decode(record.value)
+        except BatchError as error:
+            passed_over(log, record, error)
+        else:
+            yield decoded
 
 
 class Work(Protocol):
@@ -62,7 +76,7 @@ class Role:
     snapshots: Snapshots | None = None
     """Where the snapshots of its works (each a `KeptWork`) are; None: the log alone rebuilds them."""
     linger_s = 0.0
-    """Pause after a poll that gave less than a full one, so that outgoing records are of a good size."""
+    """Pause after a poll, so that outgoing records are of a good size."""
 
     def lookback(self, topic: str) -> int | None:
         """How far before the commit its state reaches on ``topic``; None: to the topic's beginning."""

@@ -22,7 +22,7 @@ from detectors.candidates import FEATURES, features_of
 from detectors.clone import Clone
 from detectors.evidence import Alerts
 from detectors.flood import Flood
-from detectors.fold import Columns, aligned, columns_of, fold, new_output, new_state, parameters_of, renewed
+from detectors.fold import Columns, columns_of, fold, new_output, new_state, parameters_of, renewed
 from detectors.foreign_gateway import ForeignGateway
 from detectors.lists import ListBook
 from detectors.misrouted import Misrouted
@@ -38,6 +38,7 @@ from detectors.unallocated import Plan, Unallocated
 from detectors.wangiri import Wangiri
 from streams.detect.rows import Rows
 from streams.detect.snapshot import Memory, layout_of, pack, unpack
+from streams.wire.arrow import texts_of
 from streams.wire.candidates import CANDIDATE_SCHEMA, Candidates
 from streams.wire.records import ListEntry
 from streams.wire.summaries import BITMAP_BYTES, NAMES, TRAFFIC_SCHEMA, Summary
@@ -208,9 +209,9 @@ class Detect:
         self, batch: pa.RecordBatch, columns: Columns, output: Output, offset: int, evicted: int
     ) -> Summary:
         names = [batch.column(name) for name in NAMES]
-        of_row = [aligned(name.indices.to_numpy(zero_copy_only=True)) for name in names]
+        of_row = [getattr(columns, name) for name in NAMES]
         room = sums.new_sums(batch.num_rows)
-        groups = sums.group_sums(columns, of_row[-1], output.counted, room)
+        groups = sums.group_sums(columns, output.counted, room)
         first, totals, callees = room.first[:groups], room.sums[:groups], room.callees[:groups]
         seconds = columns.time[first] // 1_000
         ranks = [_ranks(name.dictionary)[index[first]] for name, index in zip(names, of_row, strict=True)]
@@ -250,15 +251,10 @@ def _candidates_of(batch: pa.RecordBatch, output: Output) -> pa.RecordBatch:
         batch.column("caller_text").take(seen),
         batch.column("caller_kind").to_numpy()[rows],
         batch.column("call_id").take(seen),
-        *(_names_of(batch.column(name), rows) for name in ("trunk", "from_network", "to_network")),
+        *(pa.array(texts_of(batch.column(name), rows), pa.utf8()) for name in NAMES),
         pa.FixedSizeListArray.from_arrays(features_of(found).reshape(-1), len(FEATURES)),
     ]
     return pa.record_batch(columns, schema=CANDIDATE_SCHEMA)
-
-
-def _names_of(column: pa.DictionaryArray, rows: npt.NDArray[np.int64]) -> pa.Array:
-    names = column.dictionary.to_pylist()
-    return pa.array([names[index] for index in column.indices.to_numpy()[rows].tolist()], pa.utf8())
 
 
 def _ranks(names: pa.Array) -> npt.NDArray[np.int64]:

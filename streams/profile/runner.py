@@ -19,12 +19,11 @@ from streams.profile.models import LOOKBACK_MS, Models
 from streams.profile.step import Profile, lookback_ms
 from streams.reading import read_compacted
 from streams.topics import topic_name
-from streams.wire.arrow import BatchError
 from streams.wire.candidates import decode_candidates
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import Command, Lesson, decode, encode
 from streams.wire.summaries import decode_summary
-from streams.work import Role, Work, passed_over
+from streams.work import Role, Work, readable
 
 _log = structlog.get_logger("profile")
 
@@ -85,12 +84,7 @@ class _Summaries:
 
     def process(self, records: Sequence[Any], live: bool) -> list[Outgoing]:
         out: list[Outgoing] = []
-        for record in records:
-            try:
-                summary = decode_summary(record.value)
-            except BatchError as error:
-                passed_over(_log, record, error)
-                continue
+        for summary in readable(_log, records, decode_summary):
             alerts = self._profile(summary)
             if not live:
                 continue
@@ -111,12 +105,7 @@ class _Candidates:
 
     def process(self, records: Sequence[Any], live: bool) -> list[Outgoing]:
         out: list[Outgoing] = []
-        for record in records:
-            try:
-                candidates = decode_candidates(record.value)
-            except BatchError as error:
-                passed_over(_log, record, error)
-                continue
+        for candidates in readable(_log, records, decode_candidates):
             alerts = self._models.told(candidates)
             if live:
                 self._metrics.alerted(alerts)

@@ -5,6 +5,8 @@ A stream describes itself, so ClickHouse, Flink or Spark read it as it is.
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 
@@ -47,6 +49,12 @@ def header_number(batch: pa.RecordBatch, name: str, what: str) -> int:
         return int(text)
     except ValueError:
         raise BatchError(f"a damaged {what}: {name} is {text!r}; expected an integer") from None
+
+
+def texts_of(column: pa.DictionaryArray, rows: npt.NDArray[np.int64] | slice = slice(None)) -> list[str]:
+    """The texts of ``rows`` of a dictionary column."""
+    names = column.dictionary.to_pylist()
+    return [names[index] for index in column.indices.to_numpy()[rows].tolist()]
 
 
 def _check_schema(found: pa.Schema, schema: pa.Schema, what: str) -> None:

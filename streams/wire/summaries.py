@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 import pyarrow as pa
 
-from streams.wire.arrow import header_number, read_stream, write_stream
+from streams.wire.arrow import header_number, read_stream, texts_of, write_stream
 
 COUNTS = (
     "attempts",
@@ -84,11 +84,7 @@ class Summary(NamedTuple):
         return int(self.traffic.column("attempts").to_numpy().sum())
 
     def rows(self) -> list[SummaryRow]:
-        names = []
-        for name in NAMES:
-            column = self.traffic.column(name)
-            texts = column.dictionary.to_pylist()
-            names.append([texts[index] for index in column.indices.to_numpy().tolist()])
+        names = [texts_of(self.traffic.column(name)) for name in NAMES]
         counts = [self.traffic.column(name).to_numpy().tolist() for name in COUNTS]
         callees = [int.from_bytes(bits) for bits in self.traffic.column("callees").to_pylist()]
         seconds = self.traffic.column("second").to_numpy().tolist()

@@ -39,6 +39,7 @@ from streams.detect.step import Detect
 from streams.ingest.step import Ingest
 from streams.simulate import Simulation
 from streams.simulate.suite import suite_scenarios
+from streams.warming import spare_what_is_loaded
 from streams.wire.records import SourceRecord
 
 START = 1_788_230_400_000
@@ -236,6 +237,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="rounds over the suite's traffic")
     asked = parser.parse_args()
     warm()
+    spare_what_is_loaded()
     rows = [
         *measure("1 000 000 numbers", 1_000_000, 0, asked.rows, asked.batch),
         *measure("20 000 numbers", 20_000, 0, asked.rows, asked.batch),

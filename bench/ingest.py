@@ -25,6 +25,7 @@ from config.settings import Settings
 from detectors.plan import NumberingPlan
 from streams.ingest import columns as frame_columns
 from streams.ingest.step import STEP_EVENTS, Ingest
+from streams.warming import spare_what_is_loaded
 from streams.wire.arrow import write_stream
 from streams.wire.calls import CallEvent, encode
 from streams.wire.frames import decode_frame, encode_frame
@@ -245,6 +246,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     bench = Bench(arguments.events, arguments.rounds)
+    spare_what_is_loaded()
     size = statistics.mean(map(len, bench.values))
     found = [*bench.forms(), *bench.peers(), *bench.profile(), *bench.wire()]
     parameters = {"events": arguments.events, "rounds": arguments.rounds, "bytes an event": round(size)}

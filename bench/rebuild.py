@@ -25,6 +25,7 @@ from detectors.subjects import used
 from streams.detect.runner import DetectRole
 from streams.detect.step import Detect
 from streams.metrics import Metrics
+from streams.warming import spare_what_is_loaded
 from streams.wire.frames import encode_frame
 
 BATCH = 20_000
@@ -94,6 +95,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
     warm()
+    spare_what_is_loaded()
     room = DetectSettings(tracked_numbers=1 << 21)
     large = log_of(asked.rows, BATCH, 1_000_000)
     small = log_of(asked.rows // 10, SMALL, 1_000_000)

@@ -29,7 +29,7 @@ from streams.store.ports import Store
 from streams.store.runner import StoreRole
 from streams.store.schema import prune
 from streams.store.writer import Writer
-from streams.warming import warm
+from streams.warming import spare_what_is_loaded, warm
 from streams.work import Role
 
 REPORT_EVERY_S = 60.0
@@ -54,6 +54,7 @@ class RingfenceService(Service):  # type: ignore[misc]
         await self.add_runtime_dependency(Health(self.settings.service, self.readiness, self.metrics))
         self.readiness.set("kernels", False, "compiling")
         roles = await asyncio.to_thread(lambda: list(self._open_roles()))
+        spare_what_is_loaded()
         self.readiness.set("kernels", True)
         for role in roles:
             await self.add_runtime_dependency(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -43,6 +43,10 @@ STALL_S = 10.0
 
 RETRY_S = 2.0
 """After a failure the role waits this long, then starts over from the last commit."""
+
+
+FULL_POLL_BYTES = 2 * 1024 * 1024
+"""Of values; half of what one partition may add to a poll."""
 
 
 class Runner(Service):  # type: ignore[misc]
@@ -164,7 +168,7 @@ class Runner(Service):  # type: ignore[misc]
                     self.metrics.committed(self.role.name)
                     self.metrics.lag(self.role.name, self._lag())
                     await self._take_snapshot()
-            if self.role.linger_s:
+            if self.role.linger_s and not is_full(polled):
                 await self.sleep(self.role.linger_s)
 
     def _order(self, partition: TopicPartition) -> tuple[int, int]:
@@ -322,6 +326,11 @@ class Runner(Service):  # type: ignore[misc]
     def assigned(self) -> None:
         self._generation += 1
         self._assigned = True
+
+
+def is_full(polled: Mapping[TopicPartition, Sequence[Any]]) -> bool:
+    """Whether there is enough in a poll that no more need be gathered for the next."""
+    return sum(len(each.value or b"") for records in polled.values() for each in records) >= FULL_POLL_BYTES
 
 
 class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]

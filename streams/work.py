@@ -76,7 +76,7 @@ class Role:
     snapshots: Snapshots | None = None
     """Where the snapshots of its works (each a `KeptWork`) are; None: the log alone rebuilds them."""
     linger_s = 0.0
-    """Pause after a poll, so that outgoing records are of a good size."""
+    """Pause after a poll that was not a full one, so that the next one has many records."""
 
     def lookback(self, topic: str) -> int | None:
         """How far before the commit its state reaches on ``topic``; None: to the topic's beginning."""

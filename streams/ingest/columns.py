@@ -22,6 +22,7 @@ from detectors.calls import (
 )
 from detectors.numbering import Normaliser
 from detectors.plan import NumberingPlan
+from streams.wire.arrow import joined
 from streams.wire.calls import CallEvent
 
 Frames = dict[int, pa.RecordBatch]
@@ -156,13 +157,7 @@ def join(parts: Sequence[Frames]) -> Frames:
     for part in parts:
         for partition, batch in part.items():
             batches.setdefault(partition, []).append(batch)
-    return {partition: _joined(batches[partition]) for partition in sorted(batches)}
-
-
-def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
-    if len(batches) == 1:
-        return batches[0]
-    return pa.Table.from_batches(batches).unify_dictionaries().combine_chunks().to_batches()[0]
+    return {partition: joined(batches[partition]) for partition in sorted(batches)}
 
 
 def _coded(values: Column, codes: Mapping[Any, int]) -> npt.NDArray[np.uint8]:

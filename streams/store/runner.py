@@ -30,11 +30,12 @@ from streams.store.step import (
 )
 from streams.store.writer import Writer
 from streams.topics import topic_name
+from streams.wire.arrow import joined
 from streams.wire.frames import decode_frame
 from streams.wire.outgoing import Outgoing
 from streams.wire.records import BlockRule, Command, CommandOutcome, Rejection, RuleChange, decode
 from streams.wire.summaries import decode_summary
-from streams.work import Role, Work, passed_over
+from streams.work import Role, Work, passed_over, readable
 
 PUT_SECONDS = 20.0
 """For a full queue to get room: longer delays a stop, shorter repeats more when the store is slow."""
@@ -45,17 +46,23 @@ _log = structlog.get_logger("store")
 
 class StoreRole(Role):
     name = "store"
+    linger_s = 0.2
 
     def __init__(self, settings: Settings, writer: Writer) -> None:
-        kept = [topic for topic in _ROWS_OF if topic != "frames" or settings.store.calls]
-        self._rows_of = {topic_name(settings, topic): _ROWS_OF[topic] for topic in kept}
-        self.topics = tuple(self._rows_of)
+        self._rows_of = {topic_name(settings, topic): rows_of for topic, rows_of in _ROWS_OF.items()}
+        self._frames = topic_name(settings, "frames")
+        self.topics = (*self._rows_of, *([self._frames] if settings.store.calls else []))
         self._writer = writer
 
     def open(self, partition: TopicPartition) -> Work:
         return self
 
     def process(self, records: Sequence[Any], live: bool) -> list[Outgoing]:
+        if records and records[0].topic == self._frames:
+            batches = list(readable(_log, records, decode_frame))
+            if batches:
+                put(self._writer, rows_of_calls(joined(batches)))
+            return []
         for record in records:
             rows = self._rows(record)
             if rows is not None:
@@ -124,10 +131,6 @@ def _written_at(record: Any) -> int:
     return int(record.timestamp)
 
 
-def _calls(record: Any) -> Rows:
-    return rows_of_calls(decode_frame(record.value))
-
-
 def _summary(record: Any) -> Rows:
     return rows_of_summary(decode_summary(record.value))
 
@@ -140,6 +143,5 @@ _ROWS_OF: dict[str, Callable[[Any], Rows | None]] = {
     "commands": _command,
     "audit": _outcome,
     "summaries": _summary,
-    "frames": _calls,
 }
-"""What ClickHouse keeps of each topic; the few before the many."""
+"""What ClickHouse keeps of each topic but `frames`, of which all calls of a poll go at once."""

@@ -51,6 +51,13 @@ def header_number(batch: pa.RecordBatch, name: str, what: str) -> int:
         raise BatchError(f"a damaged {what}: {name} is {text!r}; expected an integer") from None
 
 
+def joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """The rows of ``batches`` (at least one) in one, under the metadata of the first."""
+    if len(batches) == 1:
+        return batches[0]
+    return pa.Table.from_batches(batches).unify_dictionaries().combine_chunks().to_batches()[0]
+
+
 def texts_of(column: pa.DictionaryArray, rows: npt.NDArray[np.int64] | slice = slice(None)) -> list[str]:
     """The texts of ``rows`` of a dictionary column."""
     names = column.dictionary.to_pylist()

@@ -3,7 +3,8 @@
     python -m bench.end_to_end [--rates 10000,20000,…] [--seconds N] [--store clickhouse|none]
 
 Apache Kafka, a ClickHouse server, the source of traffic (`bench.load`), this observer and the workers share
-the cores. Each rate is held for ``seconds``, of which the first ten are not counted. The time of a rule is
+the cores. After a minute of warming up (Java compiles Kafka while it works, which takes half a core) each
+rate is held for ``seconds``, of which the first ten are not counted. The time of a rule is
 from the event time of the call that made its alert strong enough for a rule, to the moment an observer has
 the rule from `block-rules`; event times are when a call is due, so a source that is late counts. The curve
 ends with the first rate that does not hold: p99 over a second, or work left over.
@@ -37,6 +38,7 @@ from streams.topics import ensure_topics
 from tests.servers import KafkaServer, clickhouse_server, kafka_server
 
 PARTITIONS = 2
+WARM_UP_RATE, WARM_UP_S = 20_000, 60.0
 SETTLE_S = 10.0
 SUSTAINED_BEHIND_S = {"ingest": 1.0, "detect": 1.0, "store": 3.0}
 """Of traffic that may wait when a rate's time is over; more, and the rate did not hold. The store is not on
@@ -290,6 +292,7 @@ def measured(asked: argparse.Namespace, directory: Path) -> list[Step]:
             rig.wait_until_ready()
             observer = Observer(kafka.brokers)
             observer.start()
+            rig.hold(WARM_UP_RATE, WARM_UP_S, observer)
             for rate in map(int, asked.rates.split(",")):
                 steps.append(rig.held(rate, asked.seconds, observer))
                 print(curve(steps), file=sys.stderr, flush=True)

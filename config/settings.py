@@ -731,7 +731,10 @@ class CampaignSettings(Section):
 class ProfileSettings(Section):
     mode: Literal["off", "report"] = Field("report", description="whether trunks are profiled")
     settle_seconds: Positive = Field(
-        5, description="a second is judged once traffic this much newer was seen"
+        5, description="a second is judged once every partition has told of traffic this much newer"
+    )
+    patience_seconds: Positive = Field(
+        300, description="a partition further behind the others than this is not waited for"
     )
     tracked_trunks: Positive = Field(
         4_096, description="trunks and network pairs kept; the one longest without traffic goes"

@@ -15,13 +15,14 @@ from config.settings import Settings
 from detectors.alert import Alert
 from detectors.campaigns import Campaign, Campaigns
 from detectors.plan import NumberingPlan
-from streams.detect.step import Detect, new_lists
+from streams.detect.step import Detect, Detected, new_lists
 from streams.ingest.step import Ingest
 from streams.profile.models import Models
 from streams.profile.step import Profile
 from streams.respond.step import Respond
 from streams.wire.candidates import Candidate
 from streams.wire.records import Command, ListEntry, Rejection, RuleChange, SourceRecord
+from streams.wire.summaries import Summary
 
 
 @dataclass
@@ -46,6 +47,14 @@ class Totals:
     evicted: int = 0
     newest: int | None = None
     rejected: Counter[str] = field(default_factory=Counter)
+
+    def add(self, summary: Summary) -> None:
+        """Counts what one record of `frames` held."""
+        self.attempts += summary.attempts
+        self.duplicates += summary.duplicates
+        self.late += summary.late
+        self.evicted += summary.evicted
+        self.newest = max(self.newest or 0, summary.newest)
 
 
 class Pipeline:
@@ -81,8 +90,14 @@ class Pipeline:
             happened.frames += ingested.frames.values()
             alerts: list[Alert] = []
             candidates: list[Candidate] = []
+            summaries: list[Summary] = []
             for partition in sorted(ingested.frames):
-                alerts += self._detected(partition, ingested.frames[partition], candidates)
+                detected = self._detected(partition, ingested.frames[partition])
+                alerts += detected.alerts
+                candidates += detected.candidates.rows() if detected.candidates else []
+                summaries += [detected.summary] if detected.summary else []
+            alerts += self._profile(*summaries)
+            self._profile.hours_over.clear()
             for candidate in sorted(candidates, key=lambda each: (each.time, each.candidate_id)):
                 alerts += self._models.candidate(candidate)
             alerts.sort(key=lambda alert: (alert.last_seen, alert.alert_id, alert.version))
@@ -97,23 +112,12 @@ class Pipeline:
             self._models.learn(lesson)
         return self.respond.command(command, now)
 
-    def _detected(self, partition: int, batch: pa.RecordBatch, candidates: list[Candidate]) -> list[Alert]:
+    def _detected(self, partition: int, batch: pa.RecordBatch) -> Detected:
         detected = self._detect[partition](batch, self._offsets[partition])
         self._offsets[partition] += 1
-        if detected.candidates is not None:
-            candidates += detected.candidates.rows()
-        summary = detected.summary
-        if summary is None:
-            return detected.alerts
-        totals = self.totals
-        totals.attempts += summary.attempts
-        totals.duplicates += summary.duplicates
-        totals.late += summary.late
-        totals.evicted += summary.evicted
-        totals.newest = max(totals.newest or 0, summary.newest)
-        alerts = self._profile(summary)
-        self._profile.hours_over.clear()
-        return detected.alerts + alerts
+        if detected.summary is not None:
+            self.totals.add(detected.summary)
+        return detected
 
     def _responded(self, alerts: list[Alert]) -> list[RuleChange]:
         changes: list[RuleChange] = []

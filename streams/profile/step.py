@@ -29,7 +29,8 @@ def lookback_ms(settings: Settings) -> int:
     epoch matters; what may arrive late, and what still has to settle, comes on top.
     """
     profile = settings.profile
-    return (2 * epoch_seconds(profile) + profile.settle_seconds) * 1000 + settings.detect.lateness_ms
+    open_seconds = profile.settle_seconds + profile.patience_seconds
+    return (2 * epoch_seconds(profile) + open_seconds) * 1000 + settings.detect.lateness_ms
 
 
 class Profile:
@@ -46,7 +47,8 @@ class Profile:
         self.hours_over: list[HourLevels] = []
         """Levels of hours that ended, oldest first; whoever has kept them empties the list."""
         self._folded = Folded()
-        self._newest = -1
+        self._told: dict[int, int] = {}
+        """Newest event time, ms, that each partition of `frames` has told of."""
         self._judged = -1
         self.summaries = 0
         self.late = 0
@@ -70,20 +72,32 @@ class Profile:
         """Takes back what was in ``hours_over``, before the first summary."""
         self._seasons.restore(record)
 
-    def __call__(self, summary: Summary) -> list[Alert]:
-        """Folds in ``summary`` unless its (partition, offset) already was; the alerts that are due.
+    def __call__(self, *summaries: Summary) -> list[Alert]:
+        """Folds in those whose (partition, offset) is new, all before any second is judged; the alerts due.
 
-        A row of a second that was judged already is counted in ``late``, one that contradicts itself in
-        ``malformed``, one of a trunk beyond ``tracked_trunks`` in its second in ``crowded``; none of
-        them reaches the model. Rows without a trunk name have nothing to be profiled.
+        A second is judged once every partition is ``settle_seconds`` past it; one that is further behind the
+        others than ``patience_seconds`` is not waited for. A row of a second that was judged already is
+        counted in ``late``, one that contradicts itself in ``malformed``, one of a trunk beyond
+        ``tracked_trunks`` in its second in ``crowded``; none of them reaches the model. Rows without a trunk
+        name have nothing to be profiled.
         """
-        if self._settings.mode == "off" or not self._folded.add(summary.partition, summary.offset):
+        if self._settings.mode == "off":
             return []
+        for summary in summaries:
+            if self._folded.add(summary.partition, summary.offset):
+                self._take_in(summary)
+        return self._judge(self._all_told() // 1000 - self._settings.settle_seconds) if self._told else []
+
+    def _take_in(self, summary: Summary) -> None:
         self.summaries += 1
         for row in summary.rows():
             self._add(row, summary.newest)
-        self._newest = max(self._newest, summary.newest)
-        return self._judge(self._newest // 1000 - self._settings.settle_seconds)
+        self._told[summary.partition] = max(self._told.get(summary.partition, -1), summary.newest)
+
+    def _all_told(self) -> int:
+        """Event time, ms, up to which no partition that is waited for owes anything."""
+        patient = max(self._told.values()) - 1000 * self._settings.patience_seconds
+        return min(newest for newest in self._told.values() if newest >= patient)
 
     def _add(self, row: SummaryRow, newest: int) -> None:
         if row.trunk == "":

@@ -107,6 +107,29 @@ def test_a_second_may_come_in_parts(seed: int) -> None:
     assert found == flat(uninterrupted())
 
 
+@settings(max_examples=4, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 200))
+def test_one_partition_may_be_far_behind(seed: int, behind: int) -> None:
+    """A worker that was away tells of its partition's seconds long after the others told of theirs."""
+    draw = random.Random(seed)
+    profile = Profile(QUICK)
+    found: list[Alert] = []
+    owed: list[Summary] = []
+    for offset, summary in enumerate(traffic()):
+        halves = [split(row, draw) for row in summary.rows()]
+        first, second = ([half[partition] for half in halves] for partition in (0, 1))
+        owed.append(summary_of(1, offset, summary.newest, second))
+        if offset == 0:
+            found += profile(owed.pop())
+        found += profile(summary_of(0, offset, summary.newest, first))
+        if len(owed) > behind:
+            found += profile(owed.pop(0))
+    for summary in owed:
+        found += profile(summary)
+    assert profile.late == 0
+    assert found == flat(uninterrupted())
+
+
 def split(row: SummaryRow, draw: random.Random) -> tuple[SummaryRow, SummaryRow]:
     counts = ("attempts", "ends", "answered", "rings", "short", "ring_ms", "talk_ms")
     share = draw.random()

@@ -229,6 +229,18 @@ def test_trunks_of_one_second_are_bounded() -> None:
     assert (profile.crowded, profile.trunks) == (4, 3)
 
 
+def test_a_partition_that_fell_silent_is_waited_for_so_long_and_no_longer() -> None:
+    profile = Profile(profiled(patience_seconds=60))
+    names = rows(START, "ab")
+    profile(summary_of(0, 0, START * 1000, names), summary_of(1, 0, START * 1000, names))
+    profile(summary_of(0, 1, (START + 60) * 1000, []))
+    assert profile.trunks == 0, "partition 1 may yet tell of this second"
+    profile(summary_of(0, 2, (START + 61) * 1000, []))
+    assert profile.trunks == 2
+    profile(summary_of(1, 1, (START + 1) * 1000, rows(START + 1, "a")))
+    assert profile.late == 1
+
+
 def test_open_seconds_are_bounded_by_the_settling_time() -> None:
     profile = Profile(Settings())
     most = 0
@@ -258,7 +270,7 @@ def test_off_profiles_nothing() -> None:
 
 def test_the_look_back_covers_two_epochs_and_what_may_be_late() -> None:
     settings = Settings()
-    assert lookback_ms(settings) == 2 * 2 * 3_600_000 + 5_000 + settings.detect.lateness_ms
+    assert lookback_ms(settings) == 2 * 2 * 3_600_000 + 305_000 + settings.detect.lateness_ms
 
 
 @pytest.mark.parametrize("callees", [1, 10, 100, 300, 600, 900])

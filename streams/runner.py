@@ -107,7 +107,7 @@ class Runner(Service):  # type: ignore[misc]
         else:
             await self._commit_before("stopping", STOP_TIMEOUT_S)
         for close in (self.role.close, self._stop_snapshots, self.producer.stop, self.consumer.stop):
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
                 await asyncio.wait_for(close(), STOP_TIMEOUT_S)
 
     async def _stop_snapshots(self) -> None:
@@ -131,7 +131,9 @@ class Runner(Service):  # type: ignore[misc]
             except CommitFailedError as error:
                 self._log.info("the group has moved on; what was not committed is repeated", error=str(error))
                 failed = True
-            except Exception as error:
+            except (Exception, asyncio.CancelledError) as error:
+                if asked_to_end():
+                    raise
                 if self.should_stop:
                     return
                 self.readiness.set(self.role.name, False, f"starting over: {error}")
@@ -326,6 +328,16 @@ class Runner(Service):  # type: ignore[misc]
     def assigned(self) -> None:
         self._generation += 1
         self._assigned = True
+
+
+def asked_to_end() -> bool:
+    """Whether somebody cancelled the running task.
+
+    A consumer of aiokafka that is stopped while its broker goes lets the cancellation of its own fetches out,
+    as if the one who stopped it had been cancelled.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def is_full(polled: Mapping[TopicPartition, Sequence[Any]]) -> bool:

@@ -32,10 +32,19 @@ SLICE = 2_000
 
 
 def source_records(records: Iterable[Any]) -> list[SourceRecord]:
-    """Records of `calls` in the order in which the broker took them."""
+    """Records of `calls` in the order in which the broker took them, as far as that can be told.
+
+    One that was tried again is on its partition after some with later time stamps; offsets decide there.
+    """
+    latest: dict[int, int] = {}
+    placed = []
+    for record in sorted(records, key=lambda each: (each.partition, each.offset)):
+        latest[record.partition] = max(latest.get(record.partition, 0), record.timestamp)
+        placed.append((latest[record.partition], record))
+    placed.sort(key=lambda each: each[0])
     return [
         SourceRecord(record.value or b"", record.topic, record.partition, record.offset, record.timestamp)
-        for record in sorted(records, key=lambda each: (each.timestamp, each.partition, each.offset))
+        for _, record in placed
     ]
 
 

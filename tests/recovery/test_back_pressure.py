@@ -190,6 +190,40 @@ async def _slow(settings: Settings, role: Slow) -> None:
         assert sum(role.polls) == 20_000, "a slow role kept its partitions: nothing was done twice"
 
 
+class Interrupted(Slow):
+    """A role that starts while a reader of its own is broken off, as one does when the broker goes."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(topic)
+        self.go_on.set()
+        self.interrupted = 0
+
+    async def restore(self, partitions: Any) -> None:
+        if not self.interrupted:
+            self.interrupted += 1
+            reader = asyncio.ensure_future(asyncio.sleep(PATIENCE_S))
+            reader.cancel()
+            await reader
+
+
+def test_a_reader_that_is_broken_off_does_not_end_the_role(kafka: KafkaServer) -> None:
+    name = f"interrupted_{time.monotonic_ns()}"
+    settings = load_settings(overrides={"kafka.brokers": kafka.brokers, "kafka.topic_prefix": f"{name}."})
+    ensure_topics(settings)
+    topic = topic_name(settings, "alerts")
+    _fill(settings, topic, 100)
+    role = Interrupted(topic)
+    asyncio.run(_interrupted(settings, role))
+    assert role.interrupted == 1
+
+
+async def _interrupted(settings: Settings, role: Interrupted) -> None:
+    readiness = Readiness()
+    async with Runner(role, settings, Outbox(settings), readiness, Metrics()):
+        await _eventually(lambda: sum(role.polls) >= 100)
+        await _eventually(lambda: readiness.ready)
+
+
 async def _eventually(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not true():

@@ -745,17 +745,20 @@ class ProfileSettings(Section):
     )
     min_calls: Positive = Field(10, description="calls a ratio or a mean time must rest on")
     half_life_seconds: Positive = Field(600, description="half-life of a trunk's own baseline")
-    grace_pools: Positive = Field(20, description="pools a new trunk is learnt from before it is judged")
+    grace_pools: Positive = Field(8, description="pools a new trunk is learnt from before it is judged")
     grace_seconds: Positive = Field(300, description="time a new trunk is learnt from before it is judged")
     trees: Positive = Field(10, description="half-space trees in the forest")
     tree_height: Annotated[int, Field(ge=1, le=12)] = Field(8, description="levels of a half-space tree")
-    forest_vectors: Positive = Field(256, description="vectors the forest's reference window holds")
+    forest_vectors: Positive = Field(64, description="vectors the forest's reference window holds")
     threshold_vectors: Positive = Field(2_048, description="recent scores the threshold is learnt from")
     quantile: Annotated[float, Field(ge=0.5, lt=1)] = Field(
-        0.99, description="a score above this quantile of recent scores is an outlier"
+        0.98, description="a score above this quantile of recent scores is an outlier"
     )
     notable_deviations: Annotated[float, Field(gt=0, le=6)] = Field(
         3.0, description="deviations from a trunk's baseline that make a feature notable (at most 6)"
+    )
+    attack_deviations: Annotated[float, Field(gt=0, le=6)] = Field(
+        2.5, description="the same for features that move together as they do in an attack"
     )
     notable_ratio: Annotated[float, Field(gt=1)] = Field(
         1.5, description="least factor by which a notable rate, time or diversity has changed"

@@ -446,19 +446,24 @@ class TrafficModel:
         found: dict[Feature, Value],
         moved: dict[Feature, float],
     ) -> dict[Feature, float]:
-        """The features that moved far beyond noise and far enough to matter.
+        """The features that moved far beyond noise and far enough to matter; less far where several move
+        together as in an attack.
 
         Fewer attempts than usual are never notable: late summaries look the same. Nor is what the subject
         does every week at this hour.
         """
-        return {
+        least = min(self._settings.attack_deviations, self._settings.notable_deviations)
+        together = {
             feature: off
             for feature, off in moved.items()
-            if abs(off) >= self._settings.notable_deviations
+            if abs(off) >= least
             and self._matters(feature, found[feature].level(feature) - watched.baselines[feature].mean)
             and not (feature is ATTEMPTS and off < 0)
             and not self._seasonal(key, watched, start, feature, found[feature], off)
         }
+        if _is_attack_like(together):
+            return together
+        return {f: off for f, off in together.items() if abs(off) >= self._settings.notable_deviations}
 
     def _seasonal(
         self, key: Key, watched: Watched, start: int, feature: Feature, value: Value, off: float

@@ -132,7 +132,7 @@ class Runner(Service):  # type: ignore[misc]
                 self._log.info("the group has moved on; what was not committed is repeated", error=str(error))
                 failed = True
             except (Exception, asyncio.CancelledError) as error:
-                if asked_to_end():
+                if isinstance(error, asyncio.CancelledError) and asked_to_end():
                     raise
                 if self.should_stop:
                     return

@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -21,6 +22,8 @@ from streams.embedded.child import Child, ChildError, free_port
 START_S = 180.0
 WORKER_GRACE_S = 45.0
 """A worker that ends in order flushes and commits; one that has not done so by then hangs."""
+TELL_S = 40.0
+"""Before that it is asked what it is doing, which it writes into its log."""
 SERVER_GRACE_S = 30.0
 ENDED_IN_ORDER = (exits.OK, exits.FAULT, 128 + signal.SIGTERM)
 """FAULT where it was about to start and there was no broker, SIGTERM where the process was not up yet."""
@@ -123,7 +126,12 @@ class Worker:
         self._wanted = False
         if self._child is None:
             return
+        self.terminate()
         self.thaw()
+        deadline = time.monotonic() + TELL_S
+        while self._child.running and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self._signal(signal.SIGQUIT)
         self._child.stop()
         if self._child.status not in ENDED_IN_ORDER:
             self.wrong_ends.append(self._child.status or 0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
+import signal
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -52,7 +54,7 @@ def on_broker(settings: Settings) -> Iterator[Settings]:
 
 
 def run_until_stopped(settings: Settings, roles: tuple[str, ...]) -> None:
-    """Returns after SIGTERM or Ctrl-C.
+    """Returns after SIGTERM or Ctrl-C. SIGQUIT writes what every thread is doing to standard error.
 
     Raises Fault where the topics are not as the settings say, or the service crashed.
     """
@@ -69,6 +71,7 @@ def run_until_stopped(settings: Settings, roles: tuple[str, ...]) -> None:
         build_app(settings, roles), quiet=True, override_logging=False, redirect_stdouts=False, debug=False
     )
     worker.spinner = None
+    faulthandler.register(signal.SIGQUIT)
     try:
         worker.execute_from_commandline()
     except SystemExit as ended:

@@ -14,8 +14,8 @@ from streams.simulate.scenario import AttackSpec, Scenario
 from streams.simulate.traffic import Simulation
 from streams.wire.records import SourceRecord, encode
 
-ATTACK = AttackSpec("profile", 1, calls=900, minutes=3, at=26)
-SCENARIO = Scenario(seed=5, minutes=30, calls_per_second=30, attacks=[ATTACK])
+ATTACK = AttackSpec("profile", 1, calls=600, minutes=2, at=11)
+SCENARIO = Scenario(seed=5, minutes=14, calls_per_second=30, attacks=[ATTACK])
 
 
 @pytest.fixture(scope="module")

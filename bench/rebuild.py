@@ -63,8 +63,10 @@ def snapshots(numbers: int, rounds: int) -> list[dict[str, Any]]:
         step(record(n, BATCH, numbers, 0), n)
     held = used(step.state.callers)
     print(f"{numbers:,} numbers: {held:,} callers held", file=sys.stderr)
-    packing = [_cpu(step.snapshot) for _ in range(rounds)]
-    parts = step.snapshot()
+    copying = [_cpu(step.snapshot) for _ in range(rounds)]
+    packed = step.snapshot()
+    packing = [_cpu(packed) for _ in range(rounds)]
+    parts = packed()
 
     def unpack() -> None:
         Detect(0, settings, NoPlan()).restore(parts)
@@ -73,6 +75,7 @@ def snapshots(numbers: int, rounds: int) -> list[dict[str, Any]]:
     size = sum(map(len, parts))
     of = f"{numbers:,} numbers"
     return [
+        row(f"state copied for a snapshot, {of}", "s", sorted(copying)),
         row(f"snapshot packed, {of}", "s", sorted(packing)),
         row(f"snapshot unpacked, {of}", "s", sorted(unpacking)),
         row(f"callers in the snapshot, {of}", "callers", [held]),

@@ -306,7 +306,7 @@ class Metrics:
         if size is not None:
             self._gauges[SNAPSHOT_BYTES].set(size)
 
-    def snapshot_packed(self, seconds: float) -> None:
+    def snapshot_copied(self, seconds: float) -> None:
         """Detection of a partition stood still for this long."""
         self._gauges[SNAPSHOT_PAUSE].set(seconds)
 

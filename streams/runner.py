@@ -199,9 +199,9 @@ class Runner(Service):  # type: ignore[misc]
         assert isinstance(work, KeptWork)
         self._snapshot_due[partition] = now + snapshots.every_s
         self._snapshot_at[partition] = self._next[partition]
-        parts = await asyncio.to_thread(work.snapshot)
-        self.metrics.snapshot_packed(time.monotonic() - now)
-        snapshots.save(partition.partition, self._next[partition], work.layout, parts)
+        packed = await asyncio.to_thread(work.snapshot)
+        self.metrics.snapshot_copied(time.monotonic() - now)
+        snapshots.save(partition.partition, self._next[partition], work.layout, packed)
 
     def _moved_on(self, partition: TopicPartition) -> bool:
         """Whether there is anything that its last snapshot does not know."""

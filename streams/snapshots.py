@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -137,10 +137,11 @@ class Snapshots:
         """Count and log that this one is of no use."""
         self._pass_over(manifest.snapshot_id, why, partition=manifest.partition, offset=manifest.offset)
 
-    def save(self, partition: int, offset: int, layout: str, parts: list[bytes]) -> None:
-        """Write a snapshot, in the background. ``offset`` must have been committed."""
+    def save(self, partition: int, offset: int, layout: str, packed: Callable[[], list[bytes]]) -> None:
+        """Write the snapshot whose parts ``packed`` makes, in the background. ``offset`` must have been
+        committed."""
         assert not self.busy, "one snapshot at a time"
-        self._saving = asyncio.create_task(self._save(partition, offset, layout, parts))
+        self._saving = asyncio.create_task(self._save(partition, offset, layout, packed))
 
     async def settled(self) -> None:
         """Waits until the one that is being written is there, or was given up."""
@@ -155,8 +156,11 @@ class Snapshots:
             self._saving = None
         await self._outbox.stop()
 
-    async def _save(self, partition: int, offset: int, layout: str, parts: list[bytes]) -> None:
+    async def _save(
+        self, partition: int, offset: int, layout: str, packed: Callable[[], list[bytes]]
+    ) -> None:
         try:
+            parts = await asyncio.to_thread(packed)
             await asyncio.wait_for(self._write(partition, offset, layout, parts), SAVE_TIMEOUT_S)
         except (KafkaError, TimeoutError) as error:
             await self._outbox.renew()

@@ -54,8 +54,8 @@ class KeptWork(Work, Protocol):
     layout: str
     """Which snapshots fit."""
 
-    def snapshot(self) -> list[bytes]:
-        """All of it, as parts."""
+    def snapshot(self) -> Callable[[], list[bytes]]:
+        """All of it as it is now. What is returned makes the parts, beside the work that goes on."""
 
     def restore(self, parts: Iterable[bytes]) -> None:
         """Goes on from ``parts``; nothing was processed before. Raises SnapshotError where they are of no

@@ -7,7 +7,8 @@ other records changes the summaries' borders, never the alerts.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,7 @@ from detectors.sweep import Sweep
 from detectors.unallocated import Plan, Unallocated
 from detectors.wangiri import Wangiri
 from streams.detect.rows import Rows
-from streams.detect.snapshot import Memory, layout_of, pack, unpack
+from streams.detect.snapshot import Memory, copied, layout_of, pack, unpack
 from streams.wire.arrow import texts_of
 from streams.wire.candidates import CANDIDATE_SCHEMA, Candidates
 from streams.wire.records import ListEntry
@@ -141,9 +142,9 @@ class Detect:
         """
         self._lists.put(entry_id, entry)
 
-    def snapshot(self) -> list[bytes]:
-        """All that is remembered, as parts of a snapshot (``streams.detect.snapshot``)."""
-        return pack(self.state, Memory(self._alerts.kept(), self._trunks))
+    def snapshot(self) -> Callable[[], list[bytes]]:
+        """All that is remembered now; the parts of the snapshot are made when they are called for."""
+        return partial(pack, copied(self.state, Memory(self._alerts.kept(), self._trunks)))
 
     def restore(self, parts: Iterable[bytes]) -> None:
         """Goes on from a snapshot; for one that has folded nothing yet.

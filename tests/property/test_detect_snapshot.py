@@ -68,7 +68,7 @@ def test_a_run_that_goes_on_from_its_snapshots_is_one_that_never_stopped(
     found: list[Detected] = []
     for stop in sorted(stops):
         found += fed(step, seed, done, stop)
-        parts, step, done = step.snapshot(), detect_with(TINY if tiny else SMALL), stop
+        parts, step, done = step.snapshot()(), detect_with(TINY if tiny else SMALL), stop
         step.restore(parts)
     found += fed(step, seed, done)
     assert (found, state_bytes(step.state), _remembered(step)) == undisturbed(seed, tiny)
@@ -98,15 +98,15 @@ def test_traffic_leaves_alerts_open_for_the_snapshot_to_keep() -> None:
 def test_a_snapshot_is_of_its_moment() -> None:
     step = detect_with()
     fed(step, 0, 0, 10)
-    before, parts = state_bytes(step.state), step.snapshot()
+    before, packed = state_bytes(step.state), step.snapshot()
     fed(step, 0, 10)
     again = detect_with()
-    again.restore(parts)
+    again.restore(packed())
     assert state_bytes(again.state) == before
 
 
 def test_an_empty_state_takes_next_to_nothing() -> None:
-    parts = detect_with().snapshot()
+    parts = detect_with().snapshot()()
     assert len(parts) == 1
     assert len(parts[0]) < 2_000
 
@@ -117,7 +117,7 @@ def test_damage_is_noticed_or_harmless(data: st.DataObject) -> None:
     """The digest of the manifest finds every change of a byte; what gets past it must not end a worker."""
     step = detect_with()
     fed(step, 0, 0, 12)
-    parts = step.snapshot()
+    parts = step.snapshot()()
     number = data.draw(st.integers(0, len(parts) - 1))
     cut = data.draw(st.integers(0, len(parts[number]) - 1))
     parts[number] = parts[number][:cut]
@@ -134,7 +134,7 @@ def test_a_snapshot_of_larger_tables_has_no_place() -> None:
     large = detect_with(tracked_numbers=1 << 16)
     fed(large, 0, 0)
     with pytest.raises(SnapshotError, match="have no place"):
-        detect_with().restore(large.snapshot())
+        detect_with().restore(large.snapshot()())
 
 
 def test_the_layout_names_types_sizes_and_version(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_other_thresholds_fit_the_same_snapshots() -> None:
     step = detect_with()
     fed(step, 0, 0, 12)
     assert stricter.layout == step.layout
-    stricter.restore(step.snapshot())
+    stricter.restore(step.snapshot()())
     assert state_bytes(stricter.state) == state_bytes(step.state)
     fed(stricter, 0, 12)
 

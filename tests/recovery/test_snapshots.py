@@ -44,7 +44,7 @@ def with_snapshots(settings: Settings, work: Callable[[Snapshots], Awaitable[Any
 
 
 async def save(snapshots: Snapshots, offset: int, parts: list[bytes] = PARTS, layout: str = "l") -> None:
-    snapshots.save(1, offset, layout, parts)
+    snapshots.save(1, offset, layout, lambda: parts)
     await snapshots.settled()
 
 

@@ -14,6 +14,9 @@ from streams.wire.outgoing import Outgoing
 POLL_MS = 200
 """An empty poll waits this long; it bounds how late a stop or a commit is noticed."""
 
+REPLAY_WAIT_MS = 20
+"""A broker holds a fetch that finds nothing so long, and with it the next question on that connection."""
+
 MAX_FETCH_BYTES = 4 << 20
 """Of one partition in one fetch: bounds memory to partitions x this, and to one record where it is longer."""
 
@@ -44,7 +47,9 @@ async def replay(
 ) -> int:
     """Feed ``work`` the records before offset ``end``: those from ``start`` on, or where it is None those
     that are at most ``lookback_ms`` older than the last. How many that were."""
-    consumer = AIOKafkaConsumer(group_id=None, enable_auto_commit=False, **reading(settings))
+    consumer = AIOKafkaConsumer(
+        group_id=None, enable_auto_commit=False, fetch_max_wait_ms=REPLAY_WAIT_MS, **reading(settings)
+    )
     await consumer.start()
     try:
         consumer.assign([partition])

@@ -267,12 +267,15 @@ class Runner(Service):  # type: ignore[misc]
 
     async def _go_back_to_commit(self, partitions: set[TopicPartition]) -> None:
         """A poll of an earlier generation was dropped, and the consumer has moved past it."""
+        new = []
         for partition in partitions:
             committed = await committed_offset(self.consumer, partition)
             if committed is None:
-                await self.consumer.seek_to_beginning(partition)
+                new.append(partition)
             else:
                 self.consumer.seek(partition, committed)
+        if new:  # all at once: each question waits behind a fetch that the broker holds half a second
+            await self.consumer.seek_to_beginning(*new)
 
     async def _restored(self, partition: TopicPartition, generation: int) -> tuple[Work, int]:
         """The partition's state as it was at the commit, and how many records were replayed for it."""

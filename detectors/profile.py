@@ -589,7 +589,9 @@ class TrafficModel:
 
 def _is_attack_like(moved: Mapping[Feature, float]) -> bool:
     """More attempts and something else besides; or calls that are picked up at once and soon over, as pumped
-    ones are."""
+    ones are. Not where the network loses calls: people who try again are no attack."""
+    if moved.get(FAILED, 0.0) > 0:
+        return False
     pumped = moved.get(RING, 0.0) < 0 and moved.get(TALK, 0.0) < 0
     return pumped or (ATTEMPTS in moved and len(moved) > 1)
 

@@ -28,7 +28,7 @@ Key = tuple[SubjectType, str]
 """Type and value of a subject: a trunk, or a pair of networks as ``CM>CU``."""
 
 WINDOW_SECONDS = 600
-"""Alerts of one subject inside one aligned window of this length are one growing alert."""
+"""Aligned windows of this length without a quiet one between them are one growing alert of their subject."""
 
 BITMAP_BITS = 256
 SATURATED_ZEROS = 4
@@ -525,8 +525,8 @@ class TrafficModel:
     def _grow(self, key: Key, watched: Watched, episode: Episode, alerts: list[Alert]) -> None:
         if key[0] == "network_pair" and self._explained(episode):
             return
-        window = (episode.end - 1) // WINDOW_SECONDS * WINDOW_SECONDS
-        if watched.alert is None or watched.alert.window != window:
+        window = _window_of(episode.end)
+        if watched.alert is None or window - _window_of(watched.alert.episode.end) > WINDOW_SECONDS:
             if key in self._due:
                 alerts.append(self._publish(key, episode.end))
             watched.alert = OpenAlert(window, episode, _typical(watched))
@@ -596,6 +596,11 @@ def _is_attack_like(moved: Mapping[Feature, float]) -> bool:
     return pumped or (ATTEMPTS in moved and len(moved) > 1)
 
 
+def _window_of(end: int) -> int:
+    """Start of the aligned window in which what ended at ``end`` (exclusive) was, seconds since the epoch."""
+    return (end - 1) // WINDOW_SECONDS * WINDOW_SECONDS
+
+
 def _natural(feature: Feature, level: float) -> float:
     return math.exp(level) if feature.log else level
 
@@ -630,7 +635,7 @@ def _evidence(alert: OpenAlert) -> list[Evidence]:
 
 def _written(key: Key, alert: OpenAlert, config_hash: str) -> Alert:
     episode = alert.episode
-    window = Window(alert.window * 1000, (alert.window + WINDOW_SECONDS) * 1000)
+    window = Window(alert.window * 1000, (_window_of(episode.end) + WINDOW_SECONDS) * 1000)
     evidence = _evidence(alert)
     return Alert(
         alert_id=content_id(["profile", *key, window.start, config_hash]),

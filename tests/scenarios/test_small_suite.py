@@ -42,8 +42,7 @@ FOUND, BLOCKED = 0.80, 0.50
 LEAST_PRECISION = 0.998
 """The target is 0.9999: two legitimate callers are blocked."""
 MEDIAN_CALLS_TO_RULE = 25
-MEAN_ALERTS = 3.1
-"""The target is 3: `profile` tells of a trunk anew every ten minutes."""
+MEAN_ALERTS = 3.0
 STRAY_MEDIUM_PER_TEN_THOUSAND = 1.0
 QUIET_CALLERS_BLOCKED = 0
 """In all quiet seeds together."""

@@ -123,9 +123,18 @@ def test_the_id_is_of_the_trunk_the_aligned_window_and_the_settings() -> None:
     assert alert.alert_id == content_id(["profile", "trunk", MIDDLING, AT * 1000, config_hash])
 
 
-def test_an_attack_over_a_window_boundary_is_one_alert_a_window() -> None:
+def test_an_attack_over_a_window_boundary_is_one_alert_that_grows() -> None:
     alerts = fed(traffic(Change(MIDDLING, AT + 540, 120, rate=60), seconds=2000))
-    assert sorted({alert.window.start for alert in alerts}) == [AT * 1000, (AT + 600) * 1000]
+    assert len({alert.alert_id for alert in alerts}) == 1
+    first, last = alerts[0].window, alerts[-1].window
+    assert (first.start, first.end) == (AT * 1000, (AT + 600) * 1000)
+    assert (last.start, last.end) == (AT * 1000, (AT + 1200) * 1000)
+
+
+def test_an_attack_after_a_window_of_quiet_is_an_alert_of_its_own() -> None:
+    again = [Change(MIDDLING, at, 60, rate=60) for at in (AT + 300, AT + 1500)]
+    alerts = fed(traffic(*again, seconds=3000))
+    assert sorted({alert.window.start for alert in alerts}) == [AT * 1000, (AT + 1200) * 1000]
     assert len({alert.alert_id for alert in alerts}) == 2
 
 

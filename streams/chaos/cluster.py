@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,11 +19,12 @@ import orjson
 from streams.cli import exits
 from streams.embedded.child import Child, ChildError, free_port
 
+RUN = (sys.executable, "-m", "streams.cli", "run")
 START_S = 180.0
 WORKER_GRACE_S = 45.0
 """A worker that ends in order flushes and commits; one that has not done so by then hangs."""
-TELL_S = 40.0
-"""Before that it is asked what it is doing, which it writes into its log."""
+TELL_S = 2.0
+"""That one is asked what it is doing, and has this long to write it into its log."""
 SERVER_GRACE_S = 30.0
 ENDED_IN_ORDER = (exits.OK, exits.FAULT, 128 + signal.SIGTERM)
 """FAULT where it was about to start and there was no broker, SIGTERM where the process was not up yet."""
@@ -86,9 +87,12 @@ class RefusingByCommand:
 class Worker:
     """One process of `ringfence run` with every role."""
 
-    def __init__(self, name: str, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, environment: Mapping[str, str], log: Path, command: Sequence[str] = RUN
+    ) -> None:
         self.name = name
         self.log = log
+        self._command = command
         self.unasked = 0
         """How often it ended by itself."""
         self.wrong_ends: list[int] = []
@@ -99,9 +103,10 @@ class Worker:
         self._wanted = False
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "streams.cli", "run"]
         self._wanted = True
-        self._child = Child(self.name, command, self.log, env=self._environment, grace_seconds=WORKER_GRACE_S)
+        self._child = Child(
+            self.name, self._command, self.log, env=self._environment, grace_seconds=WORKER_GRACE_S
+        )
 
     def kill(self) -> None:
         """As a crash."""
@@ -122,16 +127,19 @@ class Worker:
         self._signal(signal.SIGCONT)
 
     def end(self) -> None:
-        """SIGTERM, and waits; with force after WORKER_GRACE_S."""
+        """SIGTERM, and waits; after WORKER_GRACE_S it tells its log where it hangs, and is killed."""
         self._wanted = False
         if self._child is None:
             return
         self.terminate()
         self.thaw()
-        deadline = time.monotonic() + TELL_S
+        deadline = time.monotonic() + WORKER_GRACE_S
         while self._child.running and time.monotonic() < deadline:
             time.sleep(0.05)
-        self._signal(signal.SIGQUIT)
+        if self._child.running:
+            self._signal(signal.SIGQUIT)
+            time.sleep(TELL_S)
+            self._child.kill()
         self._child.stop()
         if self._child.status not in ENDED_IN_ORDER:
             self.wrong_ends.append(self._child.status or 0)

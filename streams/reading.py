@@ -52,10 +52,11 @@ async def replay(
     )
     await consumer.start()
     try:
+        beginning = (await consumer.beginning_offsets([partition]))[partition]
         consumer.assign([partition])
-        if start is None:
-            start = await _start_of_replay(settings, consumer, partition, end, lookback_ms)
-        position = max(start, (await consumer.beginning_offsets([partition]))[partition])
+        if start is None and lookback_ms is not None and beginning < end:
+            start = await _start_of_lookback(settings, consumer, partition, end - 1, lookback_ms)
+        position = max(beginning, start or 0)
         consumer.seek(partition, position)
         fed = 0
         while position < end and still_wanted():
@@ -70,21 +71,14 @@ async def replay(
         await consumer.stop()
 
 
-async def _start_of_replay(
-    settings: Settings,
-    consumer: AIOKafkaConsumer,
-    partition: TopicPartition,
-    end: int,
-    lookback_ms: int | None,
+async def _start_of_lookback(
+    settings: Settings, consumer: AIOKafkaConsumer, partition: TopicPartition, last: int, lookback_ms: int
 ) -> int:
-    beginning = (await consumer.beginning_offsets([partition]))[partition]
-    if lookback_ms is None or beginning >= end:
-        return int(min(beginning, end))
-    consumer.seek(partition, max(beginning, end - 1))
-    last = await asyncio.wait_for(consumer.getone(partition), settings.kafka.request_timeout_ms / 1000)
-    found = await consumer.offsets_for_times({partition: max(0, last.timestamp - lookback_ms)})
-    start = found[partition].offset if found[partition] is not None else beginning
-    return int(min(max(beginning, start), end))
+    """Offset of the first record that is at most ``lookback_ms`` older than the one at ``last``."""
+    consumer.seek(partition, last)
+    newest = await asyncio.wait_for(consumer.getone(partition), settings.kafka.request_timeout_ms / 1000)
+    found = await consumer.offsets_for_times({partition: max(0, newest.timestamp - lookback_ms)})
+    return int(found[partition].offset) if found[partition] is not None else 0
 
 
 class Follower:

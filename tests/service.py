@@ -58,6 +58,11 @@ class Worker:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
             return str(answer.read().decode())
 
+    def tell(self) -> None:
+        """Asks it what it is doing; its stacks go into its log."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGQUIT)
+
     def kill(self) -> None:
         """As a crash: no warning."""
         assert self.process is not None

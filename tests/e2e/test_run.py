@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from config.loading import as_environment
 from config.settings import KafkaSettings, Settings
 from streams.cli import exits
 from streams.embedded.broker import EmbeddedBroker
 from streams.topics import ensure_topics
-
-PATIENCE_S = 120.0
+from tests.service import Worker, wait_until
 
 
 @pytest.fixture
@@ -81,34 +79,16 @@ def test_another_number_of_partitions_is_refused_with_the_way_to_change_it(broke
 
 
 def test_a_worker_tells_what_it_is_doing_and_goes_on(broker: EmbeddedBroker, tmp_path: Path) -> None:
-    settings = broker.settings(Settings(kafka=KafkaSettings(topic_prefix="told-")))
-    ensure_topics(settings)
-    given = {
-        "KAFKA__BROKERS": broker.brokers,
-        "KAFKA__TOPIC_PREFIX": "told-",
-        "KAFKA__IDEMPOTENT": "false",
-        "SERVICE__PORT": "0",
-    }
-    log = tmp_path / "worker.log"
-    with log.open("wb") as out:
-        environment = {**os.environ, **{f"RINGFENCE_{name}": value for name, value in given.items()}}
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "streams.cli", "run", "respond"], env=environment, stderr=out
-        )
+    ensure_topics(broker.settings(Settings(kafka=KafkaSettings(topic_prefix="told-"))))
+    environment = as_environment(
+        {"kafka.brokers": broker.brokers, "kafka.topic_prefix": "told-", "kafka.idempotent": "false"}
+    )
+    worker = Worker(environment, tmp_path / "worker.log", ("respond",)).start()
     try:
-        _until_told(log, "ready", worker)
-        worker.send_signal(signal.SIGQUIT)
-        _until_told(log, "run_until_stopped", worker)
-        assert worker.poll() is None
-        worker.terminate()
-        assert worker.wait(60) == exits.OK
+        wait_until("the worker is ready", worker.ready, [worker])
+        worker.tell()
+        wait_until("its stacks are in its log", lambda: "run_until_stopped" in worker.tail(), [worker])
+        assert worker.ready()
+        assert worker.stop() == exits.OK
     finally:
         worker.kill()
-
-
-def _until_told(log: Path, what: str, worker: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while what not in log.read_text():
-        assert worker.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.1)

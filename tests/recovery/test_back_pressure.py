@@ -127,11 +127,14 @@ def test_it_ends_when_asked_though_broker_and_store_are_gone(tmp_path: Path) -> 
         clickhouse_server() as clickhouse,
         _world(kafka, clickhouse, tmp_path) as (settings, worker, store),
     ):
-        _send(settings, _events(3_000))
+        events = _events(3_000)
+        _send(settings, events[:1_000])
         _until("calls arrive in the store", worker, lambda: _stored(store) > 0)
-        kafka.kill()
         clickhouse.kill()
-        _until("the worker has noticed", worker, lambda: "clickhouse" in _not_ready(worker))
+        _send(settings, events[1_000:])
+        _until("it cannot store what came since", worker, lambda: "clickhouse" in _not_ready(worker))
+        kafka.kill()
+        _until("it has lost the broker", worker, lambda: "Unable connect to node" in worker.tail())
         assert worker.stop() in ENDED_IN_ORDER, worker.tail()
 
 

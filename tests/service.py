@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,13 @@ import orjson
 from kafka import KafkaProducer
 
 from streams.embedded.child import free_port
+from streams.simulate import Scenario, SimulatedEvent, traffic
 
 PATIENCE_S = 300
 """How long a test waits for what must come; a slow machine is not a failure."""
+
+MORNING = 1_788_228_000_000
+"""Ten o'clock of a Tuesday in China, ms: scenarios of a test begin then, whatever the hour of the test."""
 
 
 @dataclass
@@ -88,6 +92,13 @@ def wait_until(what: str, true: Callable[[], bool], workers: Iterable[Worker] = 
             logs = "\n\n".join(f"{worker.log.name}:\n{worker.tail()}" for worker in workers)
             raise AssertionError(f"waited {PATIENCE_S} s in vain until {what}\n{logs}")
         time.sleep(0.25)
+
+
+def traffic_of(scenario: Scenario, begun: int) -> Iterator[SimulatedEvent]:
+    """The traffic of ``scenario``, which begins at `MORNING`, as if it had begun at ``begun`` (ms)."""
+    assert scenario.start_ms == MORNING
+    for each in traffic(scenario):
+        yield each._replace(event=each.event | {"time": each.event["time"] + begun - MORNING})
 
 
 def produce(brokers: str, topic: str, events: Iterable[Mapping[str, Any]]) -> None:

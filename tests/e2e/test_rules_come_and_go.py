@@ -6,14 +6,15 @@ import time
 from pathlib import Path
 
 from config.loading import as_environment, load_settings
-from streams.simulate import AttackSpec, Scenario, traffic
+from streams.simulate import AttackSpec, Scenario
 from streams.switches.reader import RuleReader
 from streams.switches.rulebook import RuleBook
 from streams.topics import ensure_topics, topic_name
 from tests.servers import KafkaServer
-from tests.service import Worker, produce, wait_until
+from tests.service import MORNING, Worker, produce, traffic_of, wait_until
 
-LIFE_MS = 5_000
+LIFE_MS = 60_000
+"""As long as the traffic, all of which comes at once: a rule that would be over by then is not issued."""
 
 
 def test_a_switch_sees_rules_come_and_go(kafka: KafkaServer, tmp_path: Path) -> None:
@@ -30,11 +31,11 @@ def test_a_switch_sees_rules_come_and_go(kafka: KafkaServer, tmp_path: Path) -> 
     worker = Worker(environment, tmp_path / "worker.log", ("ingest", "detect", "respond")).start()
     try:
         wait_until("the worker is ready", worker.ready, [worker])
-        now = int(time.time() * 1000)
         scenario = Scenario(
-            seed=5, start_ms=now - 60_000, minutes=1, calls_per_second=10, attacks=[AttackSpec("burst", 2)]
+            seed=5, start_ms=MORNING, minutes=1, calls_per_second=10, attacks=[AttackSpec("burst", 2)]
         )
-        events = (each.event for each in traffic(scenario) if each.event["time"] < now)
+        now = int(time.time() * 1000)
+        events = (each.event for each in traffic_of(scenario, now - 60_000) if each.event["time"] < now)
         produce(kafka.brokers, topic_name(settings, "calls"), events)
         _come_and_go(settings.kafka, worker)
     finally:

@@ -25,20 +25,18 @@ from streams.health import Readiness
 from streams.metrics import Metrics
 from streams.outbox import Outbox
 from streams.runner import STALL_S, Runner
-from streams.simulate import Scenario, traffic
+from streams.simulate import Scenario
 from streams.store.opening import open_store
 from streams.store.ports import Store, StoreError
 from streams.topics import admin_client, ensure_topics, topic_name
 from streams.wire.outgoing import Outgoing
 from streams.work import Role, Work
 from tests.servers import ClickHouseServer, KafkaServer, clickhouse_server, kafka_server
-from tests.service import PATIENCE_S, Worker, wait_until
+from tests.service import MORNING, PATIENCE_S, Worker, traffic_of, wait_until
 
 QUEUE_BYTES = 1 << 20
 SLACK_BYTES = 80 << 20
 """How much the memory of a worker may move while nothing moves on: allocators, log lines, fetched records."""
-MORNING = 1_788_228_000_000
-"""Ten o'clock of a Tuesday in China, ms."""
 WAVE = 15_000
 """Events of one wave; as rows for the store they are several times QUEUE_BYTES."""
 
@@ -235,15 +233,11 @@ async def _eventually(true: Callable[[], bool]) -> None:
 
 
 def _events(count: int) -> list[dict[str, Any]]:
-    """Of a busy morning, as if it were ten minutes ago: at night there would be too few."""
     scenario = Scenario(
         seed=3, start_ms=MORNING, minutes=9, calls_per_second=100, attacks="none", duplicates=0
     )
-    later = int(time.time() * 1000) - 600_000 - MORNING
-    events = [
-        each.event | {"time": each.event["time"] + later}
-        for each, _ in zip(traffic(scenario), range(count), strict=False)
-    ]
+    begun = int(time.time() * 1000) - 600_000
+    events = [each.event for each, _ in zip(traffic_of(scenario, begun), range(count), strict=False)]
     assert len({event["id"] for event in events}) == count
     return events
 

@@ -16,13 +16,13 @@ from config.settings import Settings
 from detectors.plan import NumberingPlan
 from streams.chaos.logs import read_all, worked_off
 from streams.pipeline import Pipeline
-from streams.simulate import AttackSpec, Scenario, SimulatedEvent, campaigns, traffic
+from streams.simulate import AttackSpec, Scenario, SimulatedEvent, campaigns
 from streams.store.opening import open_store
 from streams.store.ports import Store, StoreError
 from streams.topics import ensure_topics, topic_name
 from streams.wire.records import SourceRecord
 from tests.servers import ClickHouseServer, KafkaServer
-from tests.service import Worker, produce, wait_until
+from tests.service import MORNING, Worker, produce, traffic_of, wait_until
 
 MINUTE = 60_000
 
@@ -67,8 +67,11 @@ def workers(world: World, directory: Path, count: int) -> Iterator[list[Worker]]
 
 
 def test_nothing_is_lost_or_doubled_when_a_worker_dies(world: World, tmp_path: Path) -> None:
-    scenario = _scenario()
-    events = [each for each in traffic(scenario) if each.event["time"] < scenario.end_ms]
+    """Six minutes of traffic inside one ten-minute window of alerts."""
+    kinds = [AttackSpec("burst", 2), AttackSpec("flood", 1), AttackSpec("unallocated", 1)]
+    scenario = Scenario(seed=11, start_ms=MORNING, minutes=6, calls_per_second=40, attacks=kinds)
+    begun = int(time.time() * 1000) // (10 * MINUTE) * (10 * MINUTE) - 19 * MINUTE
+    events = [each for each in traffic_of(scenario, begun) if each.event["time"] < begun + 6 * MINUTE]
     thirds = [events[len(events) * i // 3 : len(events) * (i + 1) // 3] for i in range(3)]
     with workers(world, tmp_path, 2) as (first, second):
         _play(world, thirds[0])
@@ -86,13 +89,6 @@ def test_nothing_is_lost_or_doubled_when_a_worker_dies(world: World, tmp_path: P
     assert _stored_rules(world) == _live_rules(world)
     _history_has_each_version_once(world)
     _every_campaign_is_answered(world, scenario)
-
-
-def _scenario() -> Scenario:
-    """Six minutes inside one ten-minute window of alerts, hours ago."""
-    start = int(time.time() * 1000) // (10 * MINUTE) * (10 * MINUTE) - 20 * MINUTE
-    kinds = [AttackSpec("burst", 2), AttackSpec("flood", 1), AttackSpec("unallocated", 1)]
-    return Scenario(seed=11, start_ms=start + MINUTE, minutes=6, calls_per_second=40, attacks=kinds)
 
 
 def _play(world: World, events: list[SimulatedEvent]) -> None:

@@ -88,10 +88,12 @@ class Call(NamedTuple):
 
     @property
     def caller_match(self) -> Match:
-        """The narrowest match of the caller: a text means something only with its trunk."""
-        if self.caller >= 0:
-            return Match(caller=f"+{self.caller}")
-        return Match(caller=self.caller_text, trunk=self.trunk)
+        """The narrowest match of the caller. A text means something only with its trunk. A number that comes
+        from another network than its range's may be copied: its owner goes on calling from there."""
+        if self.caller < 0:
+            return Match(caller=self.caller_text, trunk=self.trunk)
+        away = self.caller_operator not in ("", self.from_network)
+        return Match(caller=f"+{self.caller}", network=(self.from_network or None) if away else None)
 
 
 class Finding(NamedTuple):

@@ -108,6 +108,7 @@ def candidate(
         subject_type=subject_type,  # type: ignore[arg-type]
         subject=name,
         kind=1,
+        operator="CM",
         features=counted,
         call_id=f"{name}-{calls}",
         trunk="CM-CU-1",

@@ -251,6 +251,7 @@ def _candidates_of(batch: pa.RecordBatch, output: Output) -> pa.RecordBatch:
         *(found["id"].copy(), found["time"].copy(), found["block"].astype(np.uint8), numbers),
         batch.column("caller_text").take(seen),
         batch.column("caller_kind").to_numpy()[rows],
+        pa.array(texts_of(batch.column("caller_operator"), rows), pa.utf8()),
         batch.column("call_id").take(seen),
         *(pa.array(texts_of(batch.column(name), rows), pa.utf8()) for name in NAMES),
         pa.FixedSizeListArray.from_arrays(features_of(found).reshape(-1), len(FEATURES)),

@@ -211,7 +211,7 @@ def _call(candidate: Candidate) -> Call:
         caller_status=int(status),
         callee_tail=0,
         caller_kind=candidate.kind,
-        caller_operator="",
+        caller_operator=candidate.operator,
         gateway=0,
         roaming=2,
         redirecting=0,

@@ -21,6 +21,7 @@ CANDIDATE_SCHEMA = pa.schema(
         ("number", pa.int64()),
         ("text", pa.utf8()),
         ("kind", pa.uint8()),
+        ("operator", pa.utf8()),
         ("call_id", pa.utf8()),
         ("trunk", pa.utf8()),
         ("from_network", pa.utf8()),
@@ -30,8 +31,8 @@ CANDIDATE_SCHEMA = pa.schema(
 )
 """``id`` hash of subject, trunk, ``time`` (of the event, ms) and counts; ``number`` of the caller, or where
 ``block`` is 1 the block's digits; 0 where the caller is ``text``; ``kind`` of the caller
-(``detectors.calls.NumberKind``); ``call_id``, trunk and networks of the call it was told at; ``features`` in
-the order of ``detectors.candidates.FEATURES``."""
+(``detectors.calls.NumberKind``) and ``operator`` of its range; ``call_id``, trunk and networks of the call it
+was told at; ``features`` in the order of ``detectors.candidates.FEATURES``."""
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -46,6 +47,7 @@ class Candidate(msgspec.Struct, frozen=True):
     subject: str
     """``+8613800138000``, ``+861380013*``, or the text as signalled."""
     kind: int
+    operator: str
     features: dict[str, float]
     call_id: str
     trunk: str
@@ -76,15 +78,27 @@ class Candidates(NamedTuple):
                 subject_type="block" if block else "number",
                 subject=f"+{number}*" if block else f"+{number}" if number else text,
                 kind=kind,
+                operator=operator,
                 features=dict(zip(NAMES, values, strict=True)),
                 call_id=call_id,
                 trunk=trunk,
                 from_network=from_network,
                 to_network=to_network,
             )
-            for id_, time, block, number, text, kind, call_id, trunk, from_network, to_network, values in zip(
-                self.ids(), *plain, features, strict=True
-            )
+            for (
+                id_,
+                time,
+                block,
+                number,
+                text,
+                kind,
+                operator,
+                call_id,
+                trunk,
+                from_network,
+                to_network,
+                values,
+            ) in zip(self.ids(), *plain, features, strict=True)
         ]
 
 

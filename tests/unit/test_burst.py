@@ -37,6 +37,17 @@ def test_a_burst_dialler_is_proposed_by_its_number() -> None:
     assert len(alert.sample_call_ids) == 5
 
 
+def test_a_number_from_another_network_than_its_own_is_stopped_there_only() -> None:
+    """It may be copied, and its owner calls from its own."""
+
+    def matches(network: str, operator: str = "CM") -> list[Match]:
+        rows = dialler(SPAMMER, 300, 300, ROBOT, from_network=network, caller_operator=operator)
+        return proposed([a for a in alerts_of(rows) if a.detector == "burst"])
+
+    assert matches("CT") == [Match(caller="+8617012345678", network="CT")]
+    assert matches("CM") == matches("") == matches("CT", "") == [Match(caller="+8617012345678")]
+
+
 def test_a_notable_caller_is_medium_and_has_no_rule_yet() -> None:
     found = detector()(frame_of(dialler(SPAMMER, 300, 300, ROBOT)), 0).alerts
     assert found[0].severity == "medium"

@@ -67,6 +67,8 @@ class Proposal(msgspec.Struct, frozen=True, omit_defaults=True):
     """The detector whose independent evidence released it; empty where ``detector`` was certain by itself."""
     reason: str = ""
     """Why, in one sentence; empty: what ``detector`` says in the alert."""
+    last_seen: int = 0
+    """When it was last made, ms: its rule lasts from then on; 0: the alert's ``last_seen``."""
 
 
 class Statement(msgspec.Struct, frozen=True):

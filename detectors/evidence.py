@@ -5,6 +5,7 @@ whose id stays. Whatever detector signals on the subject after that adds to the 
 finding leads it (``detectors.fusion``), every other one keeps a share of the evidence. A new version is told
 when the severity rises, when its calls have doubled, when a proposal came to it (at most every five seconds),
 and when a minute of event time has passed since the last: so often, and no oftener, can a rule be renewed.
+Each proposal tells when it was last made: what others of its subject do renews no rule about it.
 After ten minutes without a signal nothing of before is proposed any more; `evidence.quiet_ms` without one
 close it, and the next signal opens another.
 
@@ -42,7 +43,7 @@ RENEW_MS = 60_000
 PROPOSE_MS = 5_000
 DESCRIBE_MS = 5_000
 """A signal that changes nothing else is described anew, with its proposals, so often; where nothing is left
-to propose, only for the next version."""
+to propose, only as often as a rule may be renewed."""
 RETELL_MS = 120_000
 """A proposal that other ones have crowded out counts as news again after this."""
 BLOCK_DIGITS = 10
@@ -149,11 +150,12 @@ class _Held(msgspec.Struct):
     def propose(self, proposals: Sequence[Proposal], time: int) -> None:
         for proposal in proposals:
             named = proposal_key(proposal)
-            if named not in self.proposals:
+            known = self.proposals.pop(named, None)
+            if known is None:
                 told = self.told_proposals.get(named)
                 self.untold += told is None or time - told >= RETELL_MS
-            else:
-                del self.proposals[named]
+            elif known.last_seen > proposal.last_seen:
+                proposal = msgspec.structs.replace(proposal, last_seen=known.last_seen)
             self.proposals[named] = proposal
         while len(self.proposals) > MOST_PROPOSALS:
             del self.proposals[next(iter(self.proposals))]
@@ -235,7 +237,7 @@ class Alerts:
         part = None if held is None else held.parts.get(pattern)
         if subject is None or held is None or part is None or not held.is_sampled or level > part.level:
             return False
-        if time - part.described_at >= DESCRIBE_MS and not _is_settled(held, part):
+        if time - part.described_at >= (RENEW_MS if _is_settled(held, part) else DESCRIBE_MS):
             return False
         if not 0 <= time - held.last_seen <= self._quiet_ms:
             return False
@@ -325,7 +327,7 @@ class Alerts:
         part.described_at = signal.time
         if finding.only_on:
             held.narrow(finding.only_on, signal.time)
-        proposals = held.narrowed(_made_by(finding.proposals, detector, finding.kind))
+        proposals = held.narrowed(_made_by(finding.proposals, detector, finding.kind, signal.time))
         certain = finding.level >= HIGH
         part.withheld = [] if certain else proposals[:MOST_PROPOSALS]
         if certain:
@@ -465,9 +467,9 @@ def proposal_key(proposal: Proposal) -> str:
     )
 
 
-def _made_by(proposals: Sequence[Proposal], detector: str, kind: str) -> list[Proposal]:
+def _made_by(proposals: Sequence[Proposal], detector: str, kind: str, time: int) -> list[Proposal]:
     return [
-        msgspec.structs.replace(proposal, detector=detector, kind=kind)
+        msgspec.structs.replace(proposal, detector=detector, kind=kind, last_seen=time)
         for proposal in proposals[:MOST_PROPOSALS]
     ]
 

@@ -19,7 +19,8 @@ A rule must not touch the ordinary numbers of the block. ``span`` holds the lowe
 call came to nothing and with which nobody talks. Where nobody ordinary is known in any hundred of the
 narrowest prefix that covers these, and the numbers are many for its width, that prefix is proposed on the
 trunk of most of the calls; else the calling number itself once it has called twice for nothing and hardly
-anybody calls it.
+anybody calls it. Nor must they renew a rule when the rotation is over: where the last minute holds little of
+the ten minutes' calls, what is left of them is medium.
 """
 
 from __future__ import annotations
@@ -112,6 +113,8 @@ FRESH = 0.5
 """Log-odds of newcomers below which a mobile block is only judged as any other."""
 ONE_BACK = 1.0
 """Calls to a number that say nothing for it: of a hundred whom a nuisance call missed, some call back."""
+LASTS_SHARE = 0.05
+"""Part of the ten minutes' calls that the last minute holds while a rotation lasts: half of an even pace."""
 _STRANGE = 0.95
 """Share of a rotation's calls that are by newcomers."""
 
@@ -312,7 +315,7 @@ def look(block: Any, row: Any, inbound: Any, mobile: Any, arrivals: Any, p: Any,
     own_talk = np.float64(total(row.day_talked)) if reciprocity < NOBODY_CALLS else 0.0
     f[17] = own_talk + max(inbound - ONE_BACK, 0.0)
     f[18], f[19] = short, reciprocity
-    if odds < o.threshold:
+    if odds < o.threshold or f[1] < LASTS_SHARE * calls:
         return MEDIUM
     return CRITICAL if odds >= 2.0 * o.threshold else HIGH
 
@@ -390,7 +393,7 @@ def look_reference(
     features += [block.calls(10_800_000, 8), called, outcome, misdialled, newcomers, habit, span, ordinary]
     own_talk = number.talks(10_800_000, 8) if reciprocity < NOBODY_CALLS else 0
     features += [number.calls(600_000, 6), own_talk + max(inbound - ONE_BACK, 0), short, reciprocity]
-    if odds < o.threshold:
+    if odds < o.threshold or features[1] < LASTS_SHARE * calls:
         return MEDIUM, features
     return (CRITICAL if odds >= 2 * o.threshold else HIGH), features
 

@@ -499,7 +499,11 @@ def as_proposed(alert: Alert, proposal: Proposal) -> Alert:
     detector = proposal.detector or alert.detector
     stated = next((each.message for each in alert.findings if each.detector == detector), alert.message)
     return replace(
-        alert, detector=detector, kind=proposal.kind or alert.kind, message=proposal.reason or stated
+        alert,
+        detector=detector,
+        kind=proposal.kind or alert.kind,
+        message=proposal.reason or stated,
+        last_seen=proposal.last_seen or alert.last_seen,
     )
 
 

@@ -110,6 +110,20 @@ def test_told_again_when_a_proposal_came_but_not_at_once() -> None:
     assert [[p.match.caller for p in a.proposals] for a in told] == [["+1"], ["+1", "+2", "+3"]]
 
 
+def test_a_proposal_tells_when_it_was_last_made() -> None:
+    told = feed(
+        alerts(),
+        [
+            signal(START, HIGH, 1_000, propose=[1, 2]),
+            signal(START + MINUTE, HIGH, propose=[2]),
+            signal(START + MINUTE - 1, HIGH, propose=[2]),
+            signal(START + 2 * MINUTE, HIGH, propose=[3]),
+        ],
+    )
+    made = {p.match.caller: p.last_seen - START for p in told[-1].proposals}
+    assert made == {"+1": 0, "+2": MINUTE, "+3": 2 * MINUTE}
+
+
 def test_half_an_hour_of_silence_closes_it() -> None:
     told = feed(alerts(), [signal(START), signal(START + 30 * MINUTE), signal(START + 60 * MINUTE + 1)])
     assert [a.version for a in told] == [1, 2, 1]

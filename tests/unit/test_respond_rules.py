@@ -118,6 +118,17 @@ def test_a_rule_is_renewed_when_its_end_moves_by_a_quarter_of_its_life(respond: 
     assert renewed.alert_ids == ["a"]
 
 
+def test_what_others_of_its_alert_do_does_not_renew_a_rule(respond: Respond) -> None:
+    first = only(respond.alert(alert(MATCH), T0))
+    later = alert(MATCH, Match(caller="+8613800138001"), last_seen=T0 + TTL // 2, version=2)
+    old, new = later.proposals
+    later = replace(later, proposals=[replace(old, last_seen=T0), replace(new, last_seen=later.last_seen)])
+    issued = only(respond.alert(later, T0 + TTL // 2))
+    assert issued.match == new.match
+    assert issued.expires_at == T0 + TTL // 2 + TTL
+    assert respond.rules[first.rule_id].expires_at == T0 + TTL
+
+
 def test_a_renewal_keeps_the_highest_severity(respond: Respond) -> None:
     respond.alert(alert(MATCH, severity="critical"), T0)
     renewed = only(respond.alert(alert(MATCH, last_seen=T0 + TTL // 2, version=2), T0 + TTL // 2))

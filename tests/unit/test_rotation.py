@@ -15,6 +15,7 @@ from tests.traffic import START, FakePlan, Row, call, dialler, in_time
 
 MINUTE = 60_000
 BLOCK = 8617001230000
+CALLEE = 8613911110000
 
 
 def only(alerts: list[Alert]) -> Alert:
@@ -46,6 +47,19 @@ def test_a_rotating_block_is_proposed_as_its_prefix_on_its_trunk() -> None:
     assert alert.subject.value == "+861700123*"
     assert (alert.detector, alert.kind) == ("rotation", "rotation")
     assert proposed([alert]) == [Match(caller="+86170012312*", trunk="CM-CU-1")]
+
+
+def test_what_is_left_of_a_rotation_does_not_renew_its_rule() -> None:
+    """Somebody of the block calls when it is over, and the ten minutes are still full of it."""
+    attack = rotation()
+    over = max(row["time"] for row in attack)
+    late = [
+        row for n in range(4) for row in call(over + (n + 2) * MINUTE, BLOCK + 1_240, CALLEE, f"l{n}", None)
+    ]
+    last = alerts_of(in_time(attack, late))[-1]
+    assert last.last_seen == late[-2]["time"]
+    (made,) = [p for p in last.proposals if p.match.caller == "+86170012312*"]
+    assert made.last_seen <= over
 
 
 def test_a_block_where_somebody_lives_is_not_proposed() -> None:

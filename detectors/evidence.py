@@ -35,7 +35,7 @@ from detectors.fusion import (
     merged_evidence,
     ranked,
 )
-from detectors.shape import HIGH, SEVERITY, Call, Detector, Finding, Signal, score_of
+from detectors.shape import HIGH, MEDIUM, SEVERITY, Call, Detector, Finding, Signal, score_of
 from detectors.signals import QUIET_MS
 
 ALIGN_MS = 600_000
@@ -282,6 +282,25 @@ class Alerts:
         told.tell(signal.time)
         return self._alert(told, agreed if told is held else Agreement())
 
+    def told_of(self, subject_type: SubjectType, value: str, time: int) -> int:
+        """Level at which open alerts tell of a number or block at ``time`` (ms); 0: none does.
+
+        A block's alert tells of its numbers. Where no proposal is about all calls of a number it is at most
+        `MEDIUM`.
+        """
+        held = self._current((subject_type, value, ""), time)
+        if subject_type == "block":
+            return 0 if held is None else held.level
+        block = self._current(_block_key(f"+{int(value[1:]) // BLOCK}*"), time)
+        for each in (held, block):
+            if held is not None and each is not None and _proposes(each, value):
+                return held.level
+        return min(max(each.level if each else 0 for each in (held, block)), MEDIUM)
+
+    def _current(self, key: Key, time: int) -> _Held | None:
+        held = self._open.get(key)
+        return None if held is None or time - held.last_seen > self._quiet_ms else held
+
     # --- subjects
 
     def _held(self, key: Key, time: int, opened_by: str) -> _Held:
@@ -428,6 +447,14 @@ class Alerts:
             findings=[_statement(part, agreed) for part in parts[:MOST_FINDINGS]],
             entries=held.entries,
         )
+
+
+def _proposes(held: _Held, number: str) -> bool:
+    """Whether a proposal is about all calls of ``number``, or those from one network."""
+    return any(
+        match.caller == number and match.callee is None and match.trunk is None
+        for match in (proposal.match for proposal in held.proposals.values())
+    )
 
 
 def _is_settled(held: _Held, part: Part) -> bool:

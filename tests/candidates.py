@@ -95,6 +95,7 @@ def candidate(
     offset: int = 0,
     subject_type: str = "number",
     subject: str = "",
+    told: int = 0,
 ) -> Candidate:
     name = subject or f"+{number}"
     counted = features(draw, habit, calls)
@@ -114,6 +115,7 @@ def candidate(
         trunk="CM-CU-1",
         from_network="CM",
         to_network="CU",
+        told=told,
     )
 
 

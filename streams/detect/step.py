@@ -7,7 +7,7 @@ other records changes the summaries' borders, never the alerts.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -106,10 +106,10 @@ class Detect:
         rows = Rows(batch)
         alerts: list[Alert] = []
         candidates: list[pa.RecordBatch] = []
-        for found in self._fold(batch, columns, rows, output):
+        for found, told in self._fold(batch, columns, rows, output):
             alerts += found
             if output.used[2]:
-                candidates.append(_candidates_of(batch, output))
+                candidates.append(_candidates_of(batch, output, told))
         summary = self._summary(batch, columns, output, offset, self._evicted() - evicted)
         return Detected(alerts, summary, self._told(candidates, offset))
 
@@ -125,8 +125,9 @@ class Detect:
 
     def _fold(
         self, batch: pa.RecordBatch, columns: Columns, rows: Rows, output: Output
-    ) -> Iterator[list[Alert]]:
-        """The alerts of all rows, as often as ``output`` is to be emptied; what else is in it goes then."""
+    ) -> Iterator[tuple[list[Alert], list[int]]]:
+        """The alerts of all rows, and for each candidate at which level they told of it by then, as often as
+        ``output`` is to be emptied; what else is in it goes then."""
         self._learn_trunks(batch, columns)
         plan_version = (batch.schema.metadata or {}).get(b"plan_version", b"").decode() or self._plan.version
         row = 0
@@ -180,10 +181,15 @@ class Detect:
         state = self.state
         return sum(int(table.evicted[0]) for table in (state.callers, state.blocks, state.callees))
 
-    def _alerts_of(self, rows: Rows, output: Output, plan_version: str) -> list[Alert]:
-        alerts = []
+    def _alerts_of(self, rows: Rows, output: Output, plan_version: str) -> tuple[list[Alert], list[int]]:
+        alerts: list[Alert] = []
+        levels: list[int] = []
+        found = output.candidates[: output.used[2]]
+        candidates = deque(found[["row", "key", "time", "block"]].tolist())
         for told in output.signals[: output.used[0]].tolist():
             row, key, trunk, time, calls, pattern, level, contacts, opened, features = told
+            while candidates and candidates[0][0] < row:
+                levels.append(self._level_of(*candidates.popleft()))
             if not opened and self._alerts.absorb(pattern, key, time, calls, level):
                 continue
             signal = Signal(
@@ -201,7 +207,13 @@ class Detect:
             alert = self._alerts.take(signal, rows[row], plan_version)
             if alert is not None:
                 alerts.append(alert)
-        return alerts
+        return alerts, levels + [self._level_of(*each) for each in candidates]
+
+    def _level_of(self, _: int, key: int, time: int, block: int) -> int:
+        """At which level alerts tell of a candidate; 0 for a text, which is a subject on each trunk."""
+        if key < 0:
+            return 0
+        return self._alerts.told_of(*(("block", f"+{key}*") if block else ("number", f"+{key}")), time)
 
     def _told(self, candidates: list[pa.RecordBatch], offset: int) -> Candidates | None:
         return Candidates(self._partition, offset, pa.concat_batches(candidates)) if candidates else None
@@ -240,8 +252,8 @@ class Detect:
         )
 
 
-def _candidates_of(batch: pa.RecordBatch, output: Output) -> pa.RecordBatch:
-    """What is in ``output`` about rows of ``batch``, in CANDIDATE_SCHEMA."""
+def _candidates_of(batch: pa.RecordBatch, output: Output, told: Sequence[int]) -> pa.RecordBatch:
+    """What is in ``output`` about rows of ``batch``, in CANDIDATE_SCHEMA; ``told`` of each."""
     found = output.candidates[: output.used[2]]
     rows = found["row"].copy()
     seen = pa.array(rows)
@@ -254,6 +266,7 @@ def _candidates_of(batch: pa.RecordBatch, output: Output) -> pa.RecordBatch:
         pa.array(texts_of(batch.column("caller_operator"), rows), pa.utf8()),
         batch.column("call_id").take(seen),
         *(pa.array(texts_of(batch.column(name), rows), pa.utf8()) for name in NAMES),
+        pa.array(told, pa.uint8()),
         pa.FixedSizeListArray.from_arrays(features_of(found).reshape(-1), len(FEATURES)),
     ]
     return pa.record_batch(columns, schema=CANDIDATE_SCHEMA)

@@ -17,7 +17,7 @@ from detectors.behaviour import Behaviour, features_of
 from detectors.calls import NumberStatus, text_hash, text_number
 from detectors.evidence import Alerts
 from detectors.reputation import Reputation
-from detectors.shape import BEHAVIOUR, BEHAVIOUR_BLOCK, NOTHING, REPUTATION, Call, Detector, Signal
+from detectors.shape import BEHAVIOUR, BEHAVIOUR_BLOCK, REPUTATION, Call, Detector, Signal
 from streams.profile.folded import Folded
 from streams.wire.candidates import Candidate, Candidates
 from streams.wire.records import Command, Lesson
@@ -76,7 +76,8 @@ class Models:
         return [alert for candidate in candidates.rows() for alert in self.candidate(candidate)]
 
     def candidate(self, candidate: Candidate) -> list[Alert]:
-        """Folds in a candidate; the versions of its subject's alert that are due."""
+        """Folds in a candidate; the versions of its subject's alert that are due. Where an alert of `detect`
+        tells of the subject at that level already, there is no second one."""
         self.candidates += 1
         key, call = _key(candidate), _call(candidate)
         found = [self._by_behaviour(candidate, key, call)] if self._on["behaviour"] else []
@@ -138,7 +139,7 @@ class Models:
         judged = self._behaviour.judge(candidate.candidate_id, candidate.subject_type, key, candidate.time, f)
         if judged is None:
             return None, 0.0
-        if judged.level == NOTHING:
+        if judged.level <= candidate.told:
             return None, judged.odds.sum
         pattern = BEHAVIOUR_BLOCK if candidate.subject_type == "block" else BEHAVIOUR
         signal = self._signal(candidate, key, pattern, judged.level, features_of(f, judged))
@@ -149,7 +150,7 @@ class Models:
     ) -> tuple[Alert | None, float]:
         f = candidate.features
         opinion = self._reputation.judge(candidate.candidate_id, key, candidate.time, f, odds)
-        if opinion.level == NOTHING:
+        if opinion.level <= candidate.told:
             return None, odds
         features = {
             **f,

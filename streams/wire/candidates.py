@@ -26,13 +26,15 @@ CANDIDATE_SCHEMA = pa.schema(
         ("trunk", pa.utf8()),
         ("from_network", pa.utf8()),
         ("to_network", pa.utf8()),
+        ("told", pa.uint8()),
         ("features", pa.list_(pa.float64(), len(FEATURES))),
     ]
 )
 """``id`` hash of subject, trunk, ``time`` (of the event, ms) and counts; ``number`` of the caller, or where
 ``block`` is 1 the block's digits; 0 where the caller is ``text``; ``kind`` of the caller
 (``detectors.calls.NumberKind``) and ``operator`` of its range; ``call_id``, trunk and networks of the call it
-was told at; ``features`` in the order of ``detectors.candidates.FEATURES``."""
+was counted at; ``told``: level (``detectors.shape``) at which an alert of `detect` tells of it by then;
+``features`` in the order of ``detectors.candidates.FEATURES``."""
 
 
 class Candidate(msgspec.Struct, frozen=True):
@@ -53,6 +55,7 @@ class Candidate(msgspec.Struct, frozen=True):
     trunk: str
     from_network: str
     to_network: str
+    told: int
 
 
 class Candidates(NamedTuple):
@@ -84,6 +87,7 @@ class Candidates(NamedTuple):
                 trunk=trunk,
                 from_network=from_network,
                 to_network=to_network,
+                told=told,
             )
             for (
                 id_,
@@ -97,6 +101,7 @@ class Candidates(NamedTuple):
                 trunk,
                 from_network,
                 to_network,
+                told,
                 values,
             ) in zip(self.ids(), *plain, features, strict=True)
         ]

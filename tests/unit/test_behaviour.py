@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable
 from functools import cache
+from typing import Any
 
 import pytest
 
 from config.settings import BehaviourSettings, DetectorsSettings, Settings
 from detectors.alert import Alert
 from detectors.behaviour import LEAST_PEERS, MEMORY_MS, SHARES, SLOT_MS, Behaviour, Judge, vector_of
-from detectors.shape import HIGH
+from detectors.shape import HIGH, MEDIUM
 from streams.profile.models import QUIET_MS, Models
 from streams.wire.candidates import Candidate, Candidates
 from tests.candidates import (
@@ -46,7 +47,7 @@ def peers() -> tuple[Candidate, ...]:
     return tuple(ordinary(1, 1_200))
 
 
-def after_peers(habit: Habit, calls: Iterable[int], seed: int = 1, **given: str) -> list[Alert]:
+def after_peers(habit: Habit, calls: Iterable[int], seed: int = 1, **given: Any) -> list[Alert]:
     """Alerts about one subject of ``habit`` that is told at these counts after an hour of ordinary ones."""
     draw = random.Random(seed)
     told = [
@@ -120,6 +121,13 @@ def test_without_calls_to_anybody_their_absence_says_nothing() -> None:
     assert Judge(BehaviourSettings())(f, 0.0).reciprocity == 0
     assert Judge(BehaviourSettings())(f, 0.1).reciprocity > 0
     assert Judge(BehaviourSettings())(f | {"inbound": 30.0}, 0.1).reciprocity < 0
+
+
+def test_what_an_alert_of_detect_tells_of_is_told_once() -> None:
+    counts = (13, 20, 30, 45, 70, 100, 150, 225)
+    assert {alert.severity for alert in after_peers(TELEMARKETER, counts)} == {"medium", "high"}
+    assert {alert.severity for alert in after_peers(TELEMARKETER, counts, told=MEDIUM)} == {"high"}
+    assert after_peers(TELEMARKETER, counts, told=HIGH) == []
 
 
 def test_a_block_is_never_proposed() -> None:

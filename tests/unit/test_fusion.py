@@ -47,11 +47,13 @@ class Told(NamedTuple):
             score=told.get("score", 0.9),
             evidence=[Evidence("rate", 10, 1, 0.75), Evidence("span", 5, 1, 0.25)],
             message=f"{self.name} saw +{call.caller}",
-            proposals=[a_proposal(call, self.name)] if signal.level >= HIGH or told.get("withhold") else [],
+            proposals=[a_proposal(call, told.get("trunk", self.name))]
+            if signal.level >= HIGH or told.get("withhold")
+            else [],
         )
 
 
-def a_proposal(call: Call, trunk: str) -> Proposal:
+def a_proposal(call: Call, trunk: str | None) -> Proposal:
     return proposal(Match(caller=f"+{call.caller}", trunk=trunk), 1, 1, 1)
 
 
@@ -337,6 +339,15 @@ class TestBlock:
         book.say("sweep", CRITICAL, 50_000, block=True, calls=7)
         assert len(book.newest()) == 2
         assert (book.last.detector, book.last.calls) == ("sweep", 30)
+
+    def test_the_blocks_alert_tells_of_its_numbers(self) -> None:
+        book = self.attack(4, trunk=None)
+        late = START + 40_000
+        assert book.alerts.told_of("block", "+861380013*", late) == HIGH
+        assert book.alerts.told_of("number", f"+{NUMBER + 3}", late) == HIGH
+        assert book.alerts.told_of("number", f"+{NUMBER + 9}", late) == MEDIUM, (
+            "its own calls are not proposed"
+        )
 
     def test_a_signal_of_a_number_that_only_adds_calls_is_absorbed(self) -> None:
         book = self.attack(8)

@@ -294,7 +294,9 @@ class PolicySettings(Section):
         "", description="categories whose calls need the callee's consent, comma-separated; empty: none"
     )
     persistent: Positive = Field(
-        8, description="callees who had refused it, called in a day, from which a marketer itself is proposed"
+        5,
+        description="callees who had refused it, called in a day, from which a marketer itself is proposed, "
+        "where they are a tenth of its calls",
     )
     outside_callees: Positive = Field(
         3, description="callees called outside hours before rules are proposed; one may be a slow clock"

@@ -94,6 +94,8 @@ RECIPROCITY_LIMIT = -6.0
 RECIPROCITY_SLOPE = 12.0
 ABUSIVE_IN_SHARE = 0.2
 """Share of incoming calls up to which being called says nothing: the curious call back."""
+PERSISTENT_SHARE = 0.1
+"""Part of its calls of the day that are breaches, below which a call centre is large, not persistent."""
 MINUTE = 60_000
 
 MARKETER = np.dtype(
@@ -473,7 +475,8 @@ class Policy:
         """Whether a caller goes on against refusals, and has no calls that people may need to get."""
         marketer = CATEGORIES[int(f["category"])] in ("", "marketing")
         refused = kind in (REFUSED_CALL, UNWANTED_MARKETING)
-        return marketer and refused and f["wronged"] >= self._persistent
+        often = f["wronged"] >= max(self._persistent, PERSISTENT_SHARE * f["calls_day"])
+        return marketer and refused and often
 
     def _aim(self, f: dict[str, float]) -> Any:
         return weighed(

@@ -80,6 +80,15 @@ class TestAgainstAList:
         assert matches == {Match(caller=f"+{OFFICE}", callee=f"+{person}") for person in PEOPLE[:3]}
         assert {alert.kind for alert in found} == {"refuses_marketing"}
 
+    @pytest.mark.parametrize(("others", "whole"), [(0, True), (45, True), (60, False)])
+    def test_who_goes_on_against_refusals_is_stopped_unless_they_are_few_of_its_calls(
+        self, others: int, whole: bool
+    ) -> None:
+        people = [*PEOPLE[:others], *PEOPLE[100:106]]
+        found = alerts(calls(OFFICE, people, every_ms=60_000), OFFICE_SELLS, *refusals(PEOPLE[100:106]))
+        matches = {proposed.match for alert in found for proposed in alert.proposals}
+        assert (Match(caller=f"+{OFFICE}") in matches) == whole
+
     def test_a_consent_excuses_it(self) -> None:
         consent = entry("consent", f"+{PEOPLE[0]}", caller="Sunshine")
         assert not alerts(calls(OFFICE, PEOPLE[:1]), OFFICE_SELLS, *refusals(PEOPLE[:1]), consent)

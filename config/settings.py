@@ -429,9 +429,12 @@ class NeighbourSettings(Section):
     usual_alike: Share = Field(
         0.003, gt=0, lt=1, description="the same by others who share all but the last six digits"
     )
+    usual_loose: Share = Field(
+        0.01, gt=0, lt=1, description="least share by others who share all but the last seven digits"
+    )
     prior_attempts: Positive = Field(
         2_000,
-        description="attempts those shares are worth against what is learnt, and others' against a trunk's",
+        description="attempts that the share on other trunks is worth against what a trunk's own told",
     )
     new_calls: Positive = Field(2, description="calls in a day up to which a caller is new")
     family_numbers: Positive = Field(

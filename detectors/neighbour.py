@@ -1,18 +1,18 @@
 """Neighbour spoofing: callers that resemble the callee far above chance.
 
 People answer a number that looks like their own, so spoofers copy the callee's leading digits. A call
-*resembles* where caller and callee share all but their last six digits (five after the country code for a
-Chinese mobile number), *closely* where they share all but the last four: the number block. It is *odd* where
-the caller is also new (hardly called before, called by nobody), a stranger to the callee, and at least
-`family_numbers` numbers away from it. Families and companies, whose numbers were bought together and then
-ported apart, resemble, too, but their numbers are closer, they are not new to each other for long, and they
-are not many.
+*resembles* where caller and callee share all but their last seven digits (four after the country code for a
+Chinese mobile number, the area code of an American one): *loosely*, where they share no more; *alike* where
+they share all but six; *near* where they share all but four, the number block. It is *odd* where the caller
+is also new (hardly called before, called by nobody), a stranger to the callee, and at least `family_numbers`
+numbers away from it. Families and companies, whose numbers were bought together and then ported apart,
+resemble, too, but their numbers are closer, they are not new to each other for long, and they are not many.
 
 Each trunk is judged by the odd calls among its attempts of the last 10 to 20 minutes, and of the last hour.
 With ``m`` of them among ``n`` attempts, where ``b`` is the share that is usual on that trunk (learnt from
 what is older than an hour; before that, the share on all other trunks), the log-odds are those of a Poisson
-likelihood ratio with the rate seen against the usual one: ``m ln(m / (n b)) - (m - n b)``; close and other
-resemblance are added.
+likelihood ratio with the rate seen against the usual one: ``m ln(m / (n b)) - (m - n b)``; those of the three
+resemblances are added; a rule needs those of the first two.
 
 One call cannot be matched by "resembles its callee", so most campaigns give an alert and no rule. Where the
 targets concentrate, they do give one: a pair of the same prefix for caller and callee on that trunk, the
@@ -60,6 +60,9 @@ FEATURES = (
     Feature("same_callee", "calls", "odd calls of the last hour to the callee of this one", 0),
     Feature("pair_digits", "digits", "last digits left open by the narrowest pair of prefixes, 0: none", 0),
     Feature("pair_calls", "calls", "odd calls of the last hour that this pair covers", 0),
+    Feature("loose", "calls", "odd calls in it whose caller shares all but seven digits, no more", 0),
+    Feature("usual_loose", "calls", "of these, usual among so many attempts", 0),
+    Feature("close_odds", "log-odds", "for abuse, of the near and alike ones alone", 0),
 )
 
 ALL_TRUNKS = np.uint64(1)
@@ -74,7 +77,12 @@ PEOPLE = 32
 """The latest of them whose distinct callers and callees are counted."""
 FULL: Any = 65_535
 _WAYS = 4
-NEAR, ALIKE = 10_000, 1_000_000
+NEAR, ALIKE, LOOSE = 10_000, 1_000_000, 10_000_000
+KINDS = 3
+"""Of resemblance: near, alike, loose."""
+LEAST_KNOWN = 200.0
+"""Attempts on other trunks, or on this one before the last hour, from which it is known what is usual: where
+people mostly call within their area code, nearly all calls resemble loosely."""
 LEAST, LEAST_OF_ONE = 3, 8
 """Odd calls before anything is said; where all callees are of one block and none was called so often."""
 BEYOND_DOUBT, SURE_PAIR_CALLS = 2.0, 2
@@ -88,10 +96,9 @@ TRUNK_ROW = np.dtype(
         ("key", np.uint64),
         ("newest", np.int64),
         ("attempts", np.uint32, (SLOTS,)),
-        ("near", np.uint16, (SLOTS,)),
-        ("alike", np.uint16, (SLOTS,)),
+        ("counts", np.uint16, (KINDS, SLOTS)),
         ("day", np.int64),
-        ("usual", np.float64, (3,)),
+        ("usual", np.float64, (1 + KINDS,)),
         ("written", np.int64),
         ("callers", np.int64, (NOTED,)),
         ("callees", np.int64, (NOTED,)),
@@ -100,14 +107,15 @@ TRUNK_ROW = np.dtype(
     ],
     align=True,
 )
-"""One trunk: ``attempts``, odd ``near`` and ``alike`` calls by slot; ``usual``: attempts, near and alike
-calls older than an hour, halved each ``day``; the latest resembling calls, a ring, and which are ``odd``."""
+"""One trunk: ``attempts`` and ``counts`` of odd calls (near, alike, loose) by slot; ``usual``: the same older
+than an hour, halved each ``day``; the latest resembling calls, a ring, and which are ``odd``; of the loose
+ones those only."""
 
 
 class NeighbourParameters(NamedTuple):
     on: bool
-    near: float
-    alike: float
+    usual: tuple[float, float, float]
+    """Of each kind, by a trunk's calls."""
     prior_attempts: float
     new_calls: int
     family: int
@@ -119,8 +127,7 @@ class NeighbourParameters(NamedTuple):
 def parameters_of(settings: NeighbourSettings) -> NeighbourParameters:
     return NeighbourParameters(
         on=settings.mode != "off",
-        near=settings.usual_near,
-        alike=settings.usual_alike,
+        usual=(settings.usual_near, settings.usual_alike, settings.usual_loose),
         prior_attempts=float(settings.prior_attempts),
         new_calls=settings.new_calls,
         family=settings.family_numbers,
@@ -136,8 +143,16 @@ def new_trunks(trunks: int) -> npt.NDArray[Any]:
 
 @inlined
 def resembles(caller: Any, callee: Any) -> Any:
-    """Whether two numbers (int64) share all but their last six digits, and more than six digits."""
-    return caller // ALIKE == callee // ALIKE and caller >= 10 * ALIKE and caller != callee
+    """Whether two numbers (int64) share all but their last seven digits, and have more than eight."""
+    return caller // LOOSE == callee // LOOSE and caller >= 10 * LOOSE and caller != callee
+
+
+@inlined
+def kind_of(caller: Any, callee: Any) -> Any:
+    """Which resemblance: 0 near, 1 alike, 2 loose."""
+    if caller // ALIKE != callee // ALIKE:
+        return 2
+    return 0 if caller // NEAR == callee // NEAR else 1
 
 
 @inlined
@@ -149,37 +164,43 @@ def is_family(caller: Any, callee: Any, p: Any) -> Any:
 @inlined
 def _usual(t: Any, kind: Any, prior: Any, p: Any) -> Any:
     """Share of the attempts of a trunk that is usual, where ``prior`` is usual elsewhere."""
-    return (t.usual[kind] + prior * p.prior_attempts) / (t.usual[0] + p.prior_attempts)
+    return (t.usual[1 + kind] + prior * p.prior_attempts) / (t.usual[0] + p.prior_attempts)
 
 
 @inlined
-def _seen(t: Any, kind: Any) -> Any:
-    """Attempts (0), near (1) or alike (2) calls of a row: those of the hour and the usual ones before."""
-    if kind == 0:
-        return np.float64(total(t.attempts)) + t.usual[0]
-    return np.float64(total(t.near) if kind == 1 else total(t.alike)) + t.usual[kind]
+def _attempts(t: Any) -> Any:
+    """Attempts of a row: those of the hour and the usual ones before."""
+    return np.float64(total(t.attempts)) + t.usual[0]
 
 
 @inlined
-def _elsewhere(t: Any, all_trunks: Any, kind: Any, prior: Any, p: Any) -> Any:
-    """Share of the attempts of all other trunks."""
-    attempts = max(_seen(all_trunks, 0) - _seen(t, 0), 0.0)
-    calls = max(_seen(all_trunks, kind) - _seen(t, kind), 0.0)
-    return (calls + prior * p.prior_attempts) / (attempts + p.prior_attempts)
+def _odd_calls(t: Any, kind: Any) -> Any:
+    """The same of odd calls of a kind."""
+    count = t.usual[1 + kind]
+    for k in range(SLOTS):
+        count += np.float64(t.counts[kind, k])
+    return count
+
+
+@inlined
+def _elsewhere(t: Any, all_trunks: Any, kind: Any, unknown: Any, p: Any) -> Any:
+    """Share of the attempts of other trunks, at least that of settings; where they are few ``unknown``."""
+    attempts = _attempts(all_trunks) - _attempts(t)
+    if attempts < LEAST_KNOWN:
+        return unknown
+    return max((_odd_calls(all_trunks, kind) - _odd_calls(t, kind)) / attempts, p.usual[kind])
 
 
 @inlined
 def _learn_slot(t: Any, k: Any, p: Any) -> None:
     """Take slot ``k``, which leaves the hour, for usual."""
     attempts = np.float64(t.attempts[k])
-    near = min(np.float64(t.near[k]), LEARNT_MOST + LEARNT_FACTOR * attempts * _usual(t, 1, p.near, p))
-    alike = min(np.float64(t.alike[k]), LEARNT_MOST + LEARNT_FACTOR * attempts * _usual(t, 2, p.alike, p))
+    for kind in range(KINDS):
+        most = LEARNT_MOST + LEARNT_FACTOR * attempts * _usual(t, kind, p.usual[kind], p)
+        t.usual[1 + kind] += min(np.float64(t.counts[kind, k]), most)
+        t.counts[kind, k] = 0
     t.usual[0] += attempts
-    t.usual[1] += near
-    t.usual[2] += alike
     t.attempts[k] = 0
-    t.near[k] = 0
-    t.alike[k] = 0
 
 
 @inlined
@@ -192,8 +213,8 @@ def _advance(t: Any, time: Any, p: Any) -> None:
     t.newest = time
     days = time // DAY - t.day
     if days > 0:
-        for kind in range(3):
-            t.usual[kind] *= 0.5 ** min(days, 60)
+        for k in range(1 + KINDS):
+            t.usual[k] *= 0.5 ** min(days, 60)
         t.day += days
 
 
@@ -215,10 +236,10 @@ def trunk_at(trunks: Any, trunk: Any, time: Any, p: Any) -> Any:
     t.written = 0
     for k in range(SLOTS):
         t.attempts[k] = 0
-        t.near[k] = 0
-        t.alike[k] = 0
-    for kind in range(3):
-        t.usual[kind] = 0.0
+        for kind in range(KINDS):
+            t.counts[kind, k] = 0
+    for k in range(1 + KINDS):
+        t.usual[k] = 0.0
     for k in range(NOTED):
         t.times[k] = 0
     return at
@@ -234,6 +255,8 @@ def count_call(t: Any, time: Any) -> None:
 @inlined
 def note_resembling(t: Any, time: Any, caller: Any, callee: Any, odd: Any) -> None:
     """One attempt whose caller resembles the callee."""
+    if not odd and kind_of(caller, callee) == 2:
+        return
     k = t.written % NOTED
     t.written += 1
     t.callers[k] = caller
@@ -247,11 +270,8 @@ def count_odd(t: Any, time: Any, caller: Any, callee: Any) -> None:
     """One odd call on a trunk, or on any."""
     if t.newest // SLOT_MS - time // SLOT_MS >= SLOTS:
         return
-    slot = time // SLOT_MS % SLOTS
-    if caller // NEAR == callee // NEAR:
-        t.near[slot] = np.uint16(min(np.int64(t.near[slot]) + 1, FULL))
-    else:
-        t.alike[slot] = np.uint16(min(np.int64(t.alike[slot]) + 1, FULL))
+    slot, kind = time // SLOT_MS % SLOTS, kind_of(caller, callee)
+    t.counts[kind, slot] = np.uint16(min(np.int64(t.counts[kind, slot]) + 1, FULL))
 
 
 @inlined
@@ -263,21 +283,25 @@ def _odds(calls: Any, usual: Any) -> Any:
 
 
 @inlined
-def _window(t: Any, slots: Any, near_prior: Any, alike_prior: Any, p: Any, f: Any) -> None:
+def _window(t: Any, slots: Any, near_prior: Any, alike_prior: Any, loose_prior: Any, p: Any, f: Any) -> None:
     """The window of the last ``slots`` into ``f``, where it says more than what is there. The priors are what
     is usual elsewhere."""
     head = t.newest // SLOT_MS
-    attempts, near, alike = 0.0, 0.0, 0.0
+    attempts, near, alike, loose = 0.0, 0.0, 0.0, 0.0
     for slot in range(head - slots + 1, head + 1):
         attempts += np.float64(t.attempts[slot % SLOTS])
-        near += np.float64(t.near[slot % SLOTS])
-        alike += np.float64(t.alike[slot % SLOTS])
-    usual_near = attempts * _usual(t, 1, near_prior, p)
-    usual_alike = attempts * _usual(t, 2, alike_prior, p)
-    odds = _odds(near, usual_near) + _odds(alike, usual_alike)
+        near += np.float64(t.counts[0, slot % SLOTS])
+        alike += np.float64(t.counts[1, slot % SLOTS])
+        loose += np.float64(t.counts[2, slot % SLOTS])
+    usual_near = attempts * _usual(t, 0, near_prior, p)
+    usual_alike = attempts * _usual(t, 1, alike_prior, p)
+    usual_loose = attempts * _usual(t, 2, loose_prior, p)
+    close = _odds(near, usual_near) + _odds(alike, usual_alike)
+    odds = close + _odds(loose, usual_loose)
     if odds > f[6]:
         f[0], f[1], f[2], f[3] = np.float64(slots * 10), attempts, near, alike
         f[4], f[5], f[6] = usual_near, usual_alike, odds
+        f[12], f[13], f[14] = loose, usual_loose, close
 
 
 @inlined
@@ -349,11 +373,14 @@ def told_about(trunk: Any, callee: Any, level: Any) -> Any:
 def look(t: Any, all_trunks: Any, callee: Any, p: Any, f: Any) -> Any:
     """Level of a trunk on which an odd call to ``callee`` was just noted; its features into ``f``."""
     f[:] = 0.0
-    near = _elsewhere(t, all_trunks, 1, p.near, p)
-    alike = _elsewhere(t, all_trunks, 2, p.alike, p)
-    _window(t, LATELY, near, alike, p, f)
-    _window(t, SLOTS, near, alike, p, f)
-    calls = f[2] + f[3]
+    if _attempts(all_trunks) - _attempts(t) < LEAST_KNOWN and t.usual[0] < LEAST_KNOWN:
+        return NOTHING
+    near = _elsewhere(t, all_trunks, 0, p.usual[0], p)
+    alike = _elsewhere(t, all_trunks, 1, p.usual[1], p)
+    loose = _elsewhere(t, all_trunks, 2, 1.0, p)
+    _window(t, LATELY, near, alike, loose, p, f)
+    _window(t, SLOTS, near, alike, loose, p, f)
+    calls = f[2] + f[3] + f[12]
     if f[6] < p.medium or calls < LEAST:
         return NOTHING
     blocks = _people(t, f)
@@ -365,9 +392,9 @@ def look(t: Any, all_trunks: Any, callee: Any, p: Any, f: Any) -> Any:
     digits, width = 4.0, NEAR
     while width <= ALIKE:
         covered = _covered(t, callee, width)
-        if covered >= _needed(f[6], width, p):
+        if covered >= _needed(f[14], width, p):
             f[10], f[11] = digits, np.float64(covered)
-            return HIGH if f[6] >= p.high else MEDIUM
+            return HIGH if f[14] >= p.high else MEDIUM
         digits += 1.0
         width *= 10
     return MEDIUM
@@ -389,7 +416,7 @@ class PlainTrunk:
         self.newest, self.day = time, time // DAY
         self.calls: list[int] = []
         self.noted: list[_Noted] = []
-        self.usual = [0.0, 0.0, 0.0]
+        self.usual = [0.0] * (1 + KINDS)
 
     def advance(self, time: int, p: NeighbourParameters) -> None:
         if time <= self.newest:
@@ -399,7 +426,7 @@ class PlainTrunk:
             counts = self._window(gone - SLOTS, gone - SLOTS)
             shares = self._shares(p)
             self.usual[0] += counts[0]
-            for kind in (1, 2):
+            for kind in range(1, 1 + KINDS):
                 most = LEARNT_MOST + LEARNT_FACTOR * counts[0] * shares[kind]
                 self.usual[kind] += min(counts[kind], most)
         self.newest = time
@@ -415,19 +442,17 @@ class PlainTrunk:
         timely = self.newest // SLOT_MS - time // SLOT_MS < SLOTS
         self.noted.append(_Noted(time, caller, callee, odd, timely))
 
-    def _shares(self, p: NeighbourParameters, others: PlainTrunk | None = None) -> tuple[float, float, float]:
-        priors = [p.near, p.alike]
+    def _shares(self, p: NeighbourParameters, others: PlainTrunk | None = None) -> list[float]:
+        priors = [*p.usual[:2], p.usual[2] if others is None else 1.0]
         if others is not None:
-            attempts, *seen = (max(a - b, 0) for a, b in zip(others._seen(), self._seen(), strict=True))
-            priors = [
-                (count + prior * p.prior_attempts) / (attempts + p.prior_attempts)
-                for count, prior in zip(seen, priors, strict=True)
-            ]
-        near, alike = (
+            attempts, *seen = (a - b for a, b in zip(others._seen(), self._seen(), strict=True))
+            if attempts >= LEAST_KNOWN:
+                priors = [max(count / attempts, least) for count, least in zip(seen, p.usual, strict=True)]
+        usual = (
             (count + prior * p.prior_attempts) / (self.usual[0] + p.prior_attempts)
             for count, prior in zip(self.usual[1:], priors, strict=True)
         )
-        return 1.0, near, alike
+        return [1.0, *usual]
 
     def _seen(self) -> list[float]:
         head = self.newest // SLOT_MS
@@ -436,27 +461,29 @@ class PlainTrunk:
 
     def _window(self, first: int, last: int) -> list[float]:
         odd = [n for n in self.noted if n.odd and n.timely and first <= n.time // SLOT_MS <= last]
-        near = sum(n.caller // NEAR == n.callee // NEAR for n in odd)
-        return [
-            float(sum(first <= t // SLOT_MS <= last for t in self.calls)),
-            float(near),
-            float(len(odd) - near),
-        ]
+        kinds = [_kind_reference(n.caller, n.callee) for n in odd]
+        attempts = sum(first <= t // SLOT_MS <= last for t in self.calls)
+        return [float(attempts), *(float(kinds.count(kind)) for kind in range(KINDS))]
 
     def look(self, others: PlainTrunk, callee: int, p: NeighbourParameters) -> tuple[int, list[float]]:
+        if others._seen()[0] - self._seen()[0] < LEAST_KNOWN and self.usual[0] < LEAST_KNOWN:
+            return NOTHING, []
         head = self.newest // SLOT_MS
-        best = [0.0] * 7
+        best, looks = [0.0] * 7, [0.0] * 3
         for slots in (LATELY, SLOTS):
-            attempts, near, alike = self._window(head - slots + 1, head)
-            _, usual_near, usual_alike = (attempts * share for share in self._shares(p, others))
-            odds = _odds_reference(near, usual_near) + _odds_reference(alike, usual_alike)
+            attempts, near, alike, loose = self._window(head - slots + 1, head)
+            usual = [attempts * share for share in self._shares(p, others)][1:]
+            close = _odds_reference(near, usual[0]) + _odds_reference(alike, usual[1])
+            odds = close + _odds_reference(loose, usual[2])
             if odds > best[6]:
-                best = [slots * 10.0, attempts, near, alike, usual_near, usual_alike, odds]
-        recent = [n for n in self.noted[-NOTED:] if self.newest - n.time < SLOTS * SLOT_MS]
+                best = [slots * 10.0, attempts, near, alike, usual[0], usual[1], odds]
+                looks = [loose, usual[2], close]
+        noted = [n for n in self.noted if n.odd or _kind_reference(n.caller, n.callee) < 2]
+        recent = [n for n in noted[-NOTED:] if self.newest - n.time < SLOTS * SLOT_MS]
         odd = [n for n in recent if n.odd]
-        people = [n for n in self.noted[-PEOPLE:] if n in odd]
+        people = [n for n in noted[-PEOPLE:] if n in odd]
         callers, callees = len({n.caller for n in people}), len({n.callee for n in people})
-        calls, blocks = best[2] + best[3], len({n.callee // NEAR for n in people})
+        calls, blocks = best[2] + best[3] + looks[0], len({n.callee // NEAR for n in people})
         same = sum(n.callee == callee for n in odd)
         if best[6] < p.medium or callers < 2 or calls < LEAST:
             return NOTHING, []
@@ -471,16 +498,21 @@ class PlainTrunk:
                 if n.callee // width == callee // width and n.caller // width == callee // width
             ]
             needed = p.pair_calls
-            if digits == 4 and best[6] >= BEYOND_DOUBT * p.high:
+            if digits == 4 and looks[2] >= BEYOND_DOUBT * p.high:
                 needed = min(needed, SURE_PAIR_CALLS)
             if all(n.odd for n in covered) and len(covered) >= needed:
-                level = HIGH if best[6] >= p.high else MEDIUM
-                return level, [*best, float(digits), float(len(covered))]
-        return MEDIUM, [*best, 0.0, 0.0]
+                level = HIGH if looks[2] >= p.high else MEDIUM
+                return level, [*best, float(digits), float(len(covered)), *looks]
+        return MEDIUM, [*best, 0.0, 0.0, *looks]
 
 
 def resembles_reference(caller: int, callee: int) -> bool:
-    return caller != callee and str(caller)[:-6] == str(callee)[:-6] and len(str(caller)) > 7 and callee > 0
+    return caller != callee and str(caller)[:-7] == str(callee)[:-7] and len(str(caller)) > 8 and callee > 0
+
+
+def _kind_reference(caller: int, callee: int) -> int:
+    shared = [str(caller)[:-digits] == str(callee)[:-digits] for digits in (4, 6, 7)]
+    return shared.index(True)
 
 
 def _odds_reference(calls: float, usual: float) -> float:
@@ -511,6 +543,7 @@ class Neighbour:
             [
                 ("near", f["near"], f["usual_near"], f["near"] and f["odds"]),
                 ("alike", f["alike"], f["usual_alike"], f["alike"]),
+                ("loose", f["loose"], f["usual_loose"], f["loose"]),
                 ("callers", f["callers"], 1, f["callers"] - 1),
                 ("pair_calls", f["pair_calls"], 0, f["pair_calls"]),
             ]
@@ -525,9 +558,10 @@ def _pair(f: dict[str, float], call: Call, one_callee: bool) -> Proposal:
 
 
 def _sentence(f: dict[str, float], call: Call) -> str:
-    usual = f["usual_near"] + f["usual_alike"]
+    usual = f["usual_near"] + f["usual_alike"] + f["usual_loose"]
+    odd = f["near"] + f["alike"] + f["loose"]
     return (
-        f"{f['near'] + f['alike']:.0f} of {f['attempts']:.0f} calls on trunk {call.trunk} within "
+        f"{odd:.0f} of {f['attempts']:.0f} calls on trunk {call.trunk} within "
         f"{f['minutes']:.0f} minutes came from new numbers that resemble the callee's ({f['near']:.0f} of "
         f"its own block); {usual:.2f} are usual; {f['callers']:.0f} callers, {f['callees']:.0f} callees, "
         f"last {call.caller_spelled} to {call.callee_spelled}, from {call.from_network or 'unknown'}."

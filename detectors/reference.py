@@ -513,7 +513,7 @@ class Reference:
         if level != NOTHING:
             about = row["trunk_hash"] >> 1
             rationed = mix2(about, callee // neighbour.NEAR) >> 1 if level >= HIGH else about
-            self._speak(NEIGHBOUR, rationed, about, index, time, True, int(f[2] + f[3]), level, f)
+            self._speak(NEIGHBOUR, rationed, about, index, time, True, int(f[2] + f[3] + f[12]), level, f)
 
     def _from_home(
         self,

@@ -77,7 +77,7 @@ def _neighbour(
     level = neighbour.look(trunk, everything, callee, p.neighbour, f)
     if level != NOTHING:
         about = np.int64(hashed >> np.uint64(1))
-        calls = np.int64(f[2] + f[3])
+        calls = np.int64(f[2] + f[3] + f[12])
         rationed = neighbour.told_about(about, callee, level)
         speak(out, s.spoken, np.int64(NEIGHBOUR), rationed, about, i, time, np.int64(1), calls, level)
 

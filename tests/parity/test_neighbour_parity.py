@@ -14,7 +14,14 @@ from tests.traffic import START, Row, both_roles, call, in_time, mixed_events
 
 OFF = {name: {"mode": "off"} for name in DetectorsSettings.model_fields if name not in ("neighbour",)}
 EAGER = NeighbourSettings(
-    usual_near=0.01, usual_alike=0.1, prior_attempts=50, medium_odds=1.5, odds=3, new_calls=20, pair_calls=2
+    usual_near=0.01,
+    usual_alike=0.1,
+    usual_loose=0.2,
+    prior_attempts=50,
+    medium_odds=1.5,
+    odds=3,
+    new_calls=20,
+    pair_calls=2,
 )
 SETTINGS = settings_with(DetectorsSettings.model_validate(OFF | {"neighbour": EAGER}))
 

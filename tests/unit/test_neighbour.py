@@ -56,6 +56,21 @@ def test_scattered_targets_make_an_alert_and_no_rule(calls: int) -> None:
     assert "resemble" in alert.message
 
 
+def test_first_digits_alone_are_enough_where_they_are_unusual() -> None:
+    """Callers share no more than the area code; where everybody's calls stay within it, that says nothing."""
+    (alert,) = found(ordinary(1), spoofed(60, scattered(100), near=9_000_000))
+    assert (alert.subject.value, alert.severity, alert.proposals) == ("T-1", "medium", [])
+    evidence = {e.feature: e.actual for e in alert.evidence}
+    assert evidence["loose"] > evidence["alike"] > evidence["near"] == 0
+    newcomers: list[Row] = []
+    draw = random.Random(3)
+    for n in range(1_500):
+        caller, callee = (8613010000000 + draw.randrange(10_000_000) for _ in range(2))
+        newcomers += call(START + n * 600, caller, callee, f"l{n}", None, trunk=f"T-{n % 3}")
+    local = [8613010000000 + draw.randrange(10_000_000) for _ in range(100)]
+    assert not found(in_time(newcomers), spoofed(20, local, near=9_000_000))
+
+
 def test_targets_of_a_few_ranges_make_pairs_of_prefixes() -> None:
     targets = [8613912340000 + n * 37 for n in range(20)] + [8615056780000 + n * 37 for n in range(20)]
     (alert,) = found(ordinary(1), spoofed(40, targets))

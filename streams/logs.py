@@ -1,6 +1,7 @@
 """Logs: structured, calm, on standard error; numbers of persons masked.
 
-Nothing is logged per call, and libraries only when something is wrong. With ``service.mask_numbers`` the last
+Nothing is logged per call, and libraries only when something is wrong, the same at most every ten seconds:
+each of a worker's consumers tries a dead broker ten times a second. With ``service.mask_numbers`` the last
 four digits of every telephone number are hidden, wherever in a log line it stands.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections import OrderedDict
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -23,6 +25,11 @@ LIBRARIES = {
     "clickhouse_driver": logging.ERROR,  # it warns with a traceback of what it also raises
 }
 """Least level at which each library is heard."""
+
+REPEAT_S = 10.0
+"""A message of a library is logged again no sooner than this."""
+MOST_MESSAGES = 256
+"""Messages of which it is remembered when they were logged."""
 
 NUMBER_FIELDS = frozenset({"number", "caller", "callee", "block", "redirecting", "subject"})
 """Fields whose integers are telephone numbers; integers elsewhere are counts, times and offsets."""
@@ -60,12 +67,37 @@ def configure(settings: ServiceSettings) -> None:
             foreign_pre_chain=shared,
         )
     )
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
     for library, level in LIBRARIES.items():
         logging.getLogger(library).setLevel(level)
     logging.captureWarnings(True)
+
+
+class Repeats(logging.Filter):
+    """Holds back what a library has just said in the same words; how often is told with the next."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in LIBRARIES:
+            return True
+        words = (record.name, str(record.msg))
+        at, held_back = self._said.get(words, (-REPEAT_S, 0))
+        if record.created - at < REPEAT_S:
+            self._said[words] = (at, held_back + 1)
+            return False
+        self._said[words] = (record.created, 0)
+        self._said.move_to_end(words)
+        if len(self._said) > MOST_MESSAGES:
+            self._said.popitem(last=False)
+        if held_back:
+            record.msg = f"{record.msg} ({held_back} times more since it was last told)"
+        return True
 
 
 def mask_numbers(_logger: Any, _method: str, event: Event) -> Event:

@@ -97,6 +97,29 @@ def test_libraries_are_heard_only_when_something_is_wrong_and_masked_too(
     assert (line["logger"], line["event"]) == ("faust", "no room for +861380013****")
 
 
+def test_what_a_library_repeats_is_told_once_in_a_while(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.configure(ServiceSettings(log_format="json"))
+    library, own = logging.getLogger("aiokafka"), structlog.get_logger("store")
+    now = 1_000.0
+    monkeypatch.setattr(logging.time, "time", lambda: now)
+    monkeypatch.setattr(logging.time, "time_ns", lambda: int(now * 1e9), raising=False)
+    for _ in range(5):
+        library.error("Unable connect to node with id %s", 1)
+        own.error("down")
+    library.error("Unable to update metadata from %s", [1])
+    now += logs.REPEAT_S
+    library.error("Unable connect to node with id %s", 2)
+    told = [line["event"] for line in logged(capsys)]
+    assert told.count("down") == 5
+    assert [event for event in told if event != "down"] == [
+        "Unable connect to node with id 1",
+        "Unable to update metadata from [1]",
+        "Unable connect to node with id 2 (4 times more since it was last told)",
+    ]
+
+
 def test_the_level_is_a_setting(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(ServiceSettings(log_format="json", log_level="error"))
     structlog.get_logger("store").warning("slow")

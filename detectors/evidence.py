@@ -282,20 +282,21 @@ class Alerts:
         told.tell(signal.time)
         return self._alert(told, agreed if told is held else Agreement())
 
-    def told_of(self, subject_type: SubjectType, value: str, time: int) -> int:
-        """Level at which open alerts tell of a number or block at ``time`` (ms); 0: none does.
+    def told_of_block(self, block: int, time: int) -> int:
+        """Level at which an open alert tells of a number block at ``time`` (ms); 0: none does."""
+        held = self._current(_block_key(f"+{block}*"), time)
+        return 0 if held is None else held.level
 
-        A block's alert tells of its numbers. Where no proposal is about all calls of a number it is at most
-        `MEDIUM`.
-        """
-        held = self._current((subject_type, value, ""), time)
-        if subject_type == "block":
-            return 0 if held is None else held.level
-        block = self._current(_block_key(f"+{int(value[1:]) // BLOCK}*"), time)
-        for each in (held, block):
-            if held is not None and each is not None and _proposes(each, value):
-                return held.level
-        return min(max(each.level if each else 0 for each in (held, block)), MEDIUM)
+    def told_of_number(self, number: int, time: int) -> int:
+        """The same of an E.164 number, of which an alert of its block tells too; at most `MEDIUM` where no
+        proposal is about all its calls."""
+        block = self._current(_block_key(f"+{number // BLOCK}*"), time)
+        held = self._current(("number", f"+{number}", ""), time)
+        if held is None:
+            return 0 if block is None else min(block.level, MEDIUM)
+        level = held.level if block is None else max(held.level, block.level)
+        proposed = _proposes(held, number) or (block is not None and _proposes(block, number))
+        return held.level if proposed else min(level, MEDIUM)
 
     def _current(self, key: Key, time: int) -> _Held | None:
         held = self._open.get(key)
@@ -449,10 +450,11 @@ class Alerts:
         )
 
 
-def _proposes(held: _Held, number: str) -> bool:
+def _proposes(held: _Held, number: int) -> bool:
     """Whether a proposal is about all calls of ``number``, or those from one network."""
+    caller = f"+{number}"
     return any(
-        match.caller == number and match.callee is None and match.trunk is None
+        match.caller == caller and match.callee is None and match.trunk is None
         for match in (proposal.match for proposal in held.proposals.values())
     )
 

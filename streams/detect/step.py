@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,10 @@ KNOWN_TRUNKS = 65_536
 _NAMES = {
     pattern: [feature.name for feature in features] for pattern, features in features_by_pattern().items()
 }
+
+
+_OF_SIGNALS = ("row", "key", "trunk", "time", "calls", "pattern", "level", "contacts", "opened")
+_OF_CANDIDATES = ("row", "key", "time", "block")
 
 
 class Detected(NamedTuple):
@@ -184,10 +188,10 @@ class Detect:
     def _alerts_of(self, rows: Rows, output: Output, plan_version: str) -> tuple[list[Alert], list[int]]:
         alerts: list[Alert] = []
         levels: list[int] = []
-        found = output.candidates[: output.used[2]]
-        candidates = deque(found[["row", "key", "time", "block"]].tolist())
-        for told in output.signals[: output.used[0]].tolist():
-            row, key, trunk, time, calls, pattern, level, contacts, opened, features = told
+        candidates = deque(zip(*_lists(output.candidates[: output.used[2]], _OF_CANDIDATES), strict=True))
+        signals = output.signals[: output.used[0]]
+        told = zip(*_lists(signals, _OF_SIGNALS), strict=True)
+        for place, (row, key, trunk, time, calls, pattern, level, contacts, opened) in enumerate(told):
             while candidates and candidates[0][0] < row:
                 levels.append(self._level_of(*candidates.popleft()))
             if not opened and self._alerts.absorb(pattern, key, time, calls, level):
@@ -201,7 +205,7 @@ class Detect:
                 pattern=pattern,
                 level=level,
                 opened=bool(opened),
-                features=dict(zip(_NAMES[pattern], features.tolist(), strict=False)),
+                features=dict(zip(_NAMES[pattern], signals["features"][place].tolist(), strict=False)),
                 contacts=output.contacts[contacts] if contacts >= 0 else None,
             )
             alert = self._alerts.take(signal, rows[row], plan_version)
@@ -213,7 +217,7 @@ class Detect:
         """At which level alerts tell of a candidate; 0 for a text, which is a subject on each trunk."""
         if key < 0:
             return 0
-        return self._alerts.told_of(*(("block", f"+{key}*") if block else ("number", f"+{key}")), time)
+        return self._alerts.told_of_block(key, time) if block else self._alerts.told_of_number(key, time)
 
     def _told(self, candidates: list[pa.RecordBatch], offset: int) -> Candidates | None:
         return Candidates(self._partition, offset, pa.concat_batches(candidates)) if candidates else None
@@ -250,6 +254,11 @@ class Detect:
             late=int(output.sums[1]),
             evicted=evicted,
         )
+
+
+def _lists(found: npt.NDArray[Any], names: Sequence[str]) -> list[list[int]]:
+    """Those columns of ``found`` as lists: a whole row would be converted with its features, used or not."""
+    return [found[name].tolist() for name in names]
 
 
 def _candidates_of(batch: pa.RecordBatch, output: Output, told: Sequence[int]) -> pa.RecordBatch:

@@ -343,11 +343,9 @@ class TestBlock:
     def test_the_blocks_alert_tells_of_its_numbers(self) -> None:
         book = self.attack(4, trunk=None)
         late = START + 40_000
-        assert book.alerts.told_of("block", "+861380013*", late) == HIGH
-        assert book.alerts.told_of("number", f"+{NUMBER + 3}", late) == HIGH
-        assert book.alerts.told_of("number", f"+{NUMBER + 9}", late) == MEDIUM, (
-            "its own calls are not proposed"
-        )
+        assert book.alerts.told_of_block(861380013, late) == HIGH
+        assert book.alerts.told_of_number(NUMBER + 3, late) == HIGH
+        assert book.alerts.told_of_number(NUMBER + 9, late) == MEDIUM, "its own calls are not proposed"
 
     def test_a_signal_of_a_number_that_only_adds_calls_is_absorbed(self) -> None:
         book = self.attack(8)

@@ -35,6 +35,8 @@ from streams.work import Role
 REPORT_EVERY_S = 60.0
 WATCH_EVERY_S = 1.0
 PRUNE_EVERY_S = 3600.0
+STARTED = ("respond", "store", "profile", "ingest", "detect")
+"""Roles in the order in which they start."""
 
 
 class RingfenceService(Service):  # type: ignore[misc]
@@ -51,42 +53,43 @@ class RingfenceService(Service):  # type: ignore[misc]
         self._log = structlog.get_logger("ringfence")
 
     async def on_start(self) -> None:
+        """Roles start one after the other, those without kernels first: while one loads what it runs, those
+        before it join their groups."""
         await self.add_runtime_dependency(Health(self.settings.service, self.readiness, self.metrics))
         self.readiness.set("kernels", False, "compiling")
-        roles = await asyncio.to_thread(lambda: list(self._open_roles()))
-        spare_what_is_loaded()
-        self.readiness.set("kernels", True)
-        for role in roles:
+        plan = await asyncio.to_thread(NumberingPlan.load, self.settings.numbering)
+        for name in sorted(self.roles, key=STARTED.index):
+            role = await asyncio.to_thread(self._opened, name, plan)
             await self.add_runtime_dependency(
                 Runner(role, self.settings, Outbox(self.settings), self.readiness, self.metrics)
             )
+        spare_what_is_loaded()
+        self.readiness.set("kernels", True)
 
-    def _open_roles(self) -> Iterable[Role]:
+    def _opened(self, name: str, plan: NumberingPlan) -> Role:
         """A role is imported where it runs: a process loads nothing that only another role needs."""
         settings, metrics = self.settings, self.metrics
-        plan = NumberingPlan.load(settings.numbering)
-        warm(settings, plan, self.roles)
-        for name in self.roles:
-            match name:
-                case "ingest":
-                    from streams.ingest.runner import IngestRole
+        warm(settings, plan, (name,))
+        match name:
+            case "ingest":
+                from streams.ingest.runner import IngestRole
 
-                    yield IngestRole(settings, plan, metrics)
-                case "detect":
-                    from streams.detect.runner import DetectRole
+                return IngestRole(settings, plan, metrics)
+            case "detect":
+                from streams.detect.runner import DetectRole
 
-                    yield DetectRole(settings, plan, metrics)
-                case "profile":
-                    from streams.profile.runner import ProfileRole
+                return DetectRole(settings, plan, metrics)
+            case "profile":
+                from streams.profile.runner import ProfileRole
 
-                    yield ProfileRole(settings, metrics)
-                case "respond":
-                    from streams.respond.runner import RespondRole
+                return ProfileRole(settings, metrics)
+            case "respond":
+                from streams.respond.runner import RespondRole
 
-                    yield RespondRole(settings, plan, metrics, EventClock(time.monotonic))
-                case "store":
-                    assert self.writer is not None
-                    yield StoreRole(settings, self.writer)
+                return RespondRole(settings, plan, metrics, EventClock(time.monotonic))
+            case _:
+                assert self.writer is not None, "only `store` is left"
+                return StoreRole(settings, self.writer)
 
     async def on_shutdown(self) -> None:
         if self.writer is not None and self.store is not None:

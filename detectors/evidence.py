@@ -290,8 +290,10 @@ class Alerts:
     def told_of_number(self, number: int, time: int) -> int:
         """The same of an E.164 number, of which an alert of its block tells too; at most `MEDIUM` where no
         proposal is about all its calls."""
-        block = self._current(_block_key(f"+{number // BLOCK}*"), time)
-        held = self._current(("number", f"+{number}", ""), time)
+        keys: tuple[Key, Key] = (_block_key(f"+{number // BLOCK}*"), ("number", f"+{number}", ""))
+        if keys[0] not in self._open and keys[1] not in self._open:
+            return 0  # most are ordinary, and there are many
+        block, held = (self._current(key, time) for key in keys)
         if held is None:
             return 0 if block is None else min(block.level, MEDIUM)
         level = held.level if block is None else max(held.level, block.level)

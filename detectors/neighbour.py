@@ -82,14 +82,16 @@ KINDS = 3
 """Of resemblance: near, alike, loose."""
 LEAST_KNOWN = 200.0
 """Attempts on other trunks, or on this one before the last hour, from which it is known what is usual: where
-people mostly call within their area code, nearly all calls resemble loosely."""
+people mostly call within their area code, nearly all calls resemble loosely. Where one clock far ahead leads
+the counts of all trunks astray, settings tell."""
 LEAST, LEAST_OF_ONE = 3, 8
 """Odd calls before anything is said; where all callees are of one block and none was called so often."""
 BEYOND_DOUBT, SURE_PAIR_CALLS = 2.0, 2
 """Times the log-odds of a rule from which a trunk leaves no doubt, so that the next pair of a block needs no
 more than so many calls. One would be too few: some resemblance is chance."""
 LEARNT_MOST, LEARNT_FACTOR = 2.0, 4.0
-"""Of one slot of 10 minutes at most so many odd calls, plus so many times the usual, are learnt as usual."""
+"""Of one slot of 10 minutes at most so many odd calls, plus so many times the usual, are learnt as usual; but
+all loose ones, of which it is not known what is usual before they are learnt."""
 
 TRUNK_ROW = np.dtype(
     [
@@ -196,7 +198,8 @@ def _learn_slot(t: Any, k: Any, p: Any) -> None:
     """Take slot ``k``, which leaves the hour, for usual."""
     attempts = np.float64(t.attempts[k])
     for kind in range(KINDS):
-        most = LEARNT_MOST + LEARNT_FACTOR * attempts * _usual(t, kind, p.usual[kind], p)
+        prior = p.usual[kind] if kind < 2 else 1.0
+        most = LEARNT_MOST + LEARNT_FACTOR * attempts * _usual(t, kind, prior, p)
         t.usual[1 + kind] += min(np.float64(t.counts[kind, k]), most)
         t.counts[kind, k] = 0
     t.usual[0] += attempts
@@ -373,11 +376,13 @@ def told_about(trunk: Any, callee: Any, level: Any) -> Any:
 def look(t: Any, all_trunks: Any, callee: Any, p: Any, f: Any) -> Any:
     """Level of a trunk on which an odd call to ``callee`` was just noted; its features into ``f``."""
     f[:] = 0.0
-    if _attempts(all_trunks) - _attempts(t) < LEAST_KNOWN and t.usual[0] < LEAST_KNOWN:
+    known = t.usual[0] >= LEAST_KNOWN
+    led_astray = all_trunks.newest - t.newest >= SLOTS * SLOT_MS
+    if _attempts(all_trunks) - _attempts(t) < LEAST_KNOWN and not known and not led_astray:
         return NOTHING
     near = _elsewhere(t, all_trunks, 0, p.usual[0], p)
     alike = _elsewhere(t, all_trunks, 1, p.usual[1], p)
-    loose = _elsewhere(t, all_trunks, 2, 1.0, p)
+    loose = _elsewhere(t, all_trunks, 2, 1.0, p) if known else 1.0
     _window(t, LATELY, near, alike, loose, p, f)
     _window(t, SLOTS, near, alike, loose, p, f)
     calls = f[2] + f[3] + f[12]
@@ -443,11 +448,13 @@ class PlainTrunk:
         self.noted.append(_Noted(time, caller, callee, odd, timely))
 
     def _shares(self, p: NeighbourParameters, others: PlainTrunk | None = None) -> list[float]:
-        priors = [*p.usual[:2], p.usual[2] if others is None else 1.0]
+        priors = [*p.usual[:2], 1.0]
         if others is not None:
             attempts, *seen = (a - b for a, b in zip(others._seen(), self._seen(), strict=True))
             if attempts >= LEAST_KNOWN:
                 priors = [max(count / attempts, least) for count, least in zip(seen, p.usual, strict=True)]
+            if self.usual[0] < LEAST_KNOWN:
+                priors[2] = 1.0
         usual = (
             (count + prior * p.prior_attempts) / (self.usual[0] + p.prior_attempts)
             for count, prior in zip(self.usual[1:], priors, strict=True)
@@ -466,7 +473,9 @@ class PlainTrunk:
         return [float(attempts), *(float(kinds.count(kind)) for kind in range(KINDS))]
 
     def look(self, others: PlainTrunk, callee: int, p: NeighbourParameters) -> tuple[int, list[float]]:
-        if others._seen()[0] - self._seen()[0] < LEAST_KNOWN and self.usual[0] < LEAST_KNOWN:
+        known = self.usual[0] >= LEAST_KNOWN
+        led_astray = others.newest - self.newest >= SLOTS * SLOT_MS
+        if others._seen()[0] - self._seen()[0] < LEAST_KNOWN and not known and not led_astray:
             return NOTHING, []
         head = self.newest // SLOT_MS
         best, looks = [0.0] * 7, [0.0] * 3

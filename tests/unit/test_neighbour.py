@@ -25,7 +25,12 @@ def ordinary(seed: int, calls: int = 1_500, every_ms: int = 600) -> list[Row]:
 
 
 def spoofed(
-    calls: int, callees: list[int], every_ms: int = 20_000, trunk: str = "T-1", near: int = 9_000
+    calls: int,
+    callees: list[int],
+    every_ms: int = 20_000,
+    trunk: str = "T-1",
+    near: int = 9_000,
+    start: int = START + 5 * MINUTE,
 ) -> list[Row]:
     """Each callee sees a new number that resembles its own."""
     draw = random.Random(calls)
@@ -34,7 +39,7 @@ def spoofed(
         callee = callees[n % len(callees)]
         caller = callee // (10 * near // 9) * (10 * near // 9) + draw.randrange(10 * near // 9)
         if caller != callee:
-            rows += call(START + 5 * MINUTE + n * every_ms, caller, callee, f"s{n}", None, trunk=trunk)
+            rows += call(start + n * every_ms, caller, callee, f"s{n}", None, trunk=trunk)
     return rows
 
 
@@ -58,7 +63,8 @@ def test_scattered_targets_make_an_alert_and_no_rule(calls: int) -> None:
 
 def test_first_digits_alone_are_enough_where_they_are_unusual() -> None:
     """Callers share no more than the area code; where everybody's calls stay within it, that says nothing."""
-    (alert,) = found(ordinary(1), spoofed(60, scattered(100), near=9_000_000))
+    attack = spoofed(60, scattered(100), near=9_000_000, start=START + 120 * MINUTE)
+    (alert,) = found(ordinary(1, every_ms=12_000), attack)
     assert (alert.subject.value, alert.severity, alert.proposals) == ("T-1", "medium", [])
     evidence = {e.feature: e.actual for e in alert.evidence}
     assert evidence["loose"] > evidence["alike"] > evidence["near"] == 0
@@ -66,9 +72,9 @@ def test_first_digits_alone_are_enough_where_they_are_unusual() -> None:
     draw = random.Random(3)
     for n in range(1_500):
         caller, callee = (8613010000000 + draw.randrange(10_000_000) for _ in range(2))
-        newcomers += call(START + n * 600, caller, callee, f"l{n}", None, trunk=f"T-{n % 3}")
+        newcomers += call(START + n * 12_000, caller, callee, f"l{n}", None, trunk=f"T-{n % 3}")
     local = [8613010000000 + draw.randrange(10_000_000) for _ in range(100)]
-    assert not found(in_time(newcomers), spoofed(20, local, near=9_000_000))
+    assert not found(in_time(newcomers), spoofed(20, local, near=9_000_000, start=START + 120 * MINUTE))
 
 
 def test_targets_of_a_few_ranges_make_pairs_of_prefixes() -> None:

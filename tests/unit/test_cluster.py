@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from streams.chaos import cluster
 from streams.chaos.cluster import Worker
+from tests.service import wait_until
 
 HANGING = """
 import faulthandler, signal, time
@@ -22,7 +22,6 @@ def hangs():
         time.sleep(0.1)
 hangs()
 """
-PATIENCE_S = 60.0
 
 
 def test_a_worker_that_does_not_end_says_where_it_hangs_and_is_ended(
@@ -31,10 +30,7 @@ def test_a_worker_that_does_not_end_says_where_it_hangs_and_is_ended(
     monkeypatch.setattr(cluster, "WORKER_GRACE_S", 0.5)
     worker = Worker("hanging", {}, tmp_path / "log", (sys.executable, "-c", HANGING))
     worker.start()
-    deadline = time.monotonic() + PATIENCE_S
-    while "up" not in worker.log.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until("it is up", lambda: "up" in worker.log.read_text())
     worker.end()
     assert worker.wrong_ends == [128 + signal.SIGKILL]
     assert "in hangs" in worker.log.read_text()

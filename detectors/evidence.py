@@ -300,16 +300,17 @@ class Alerts:
         proposed = _proposes(held, number) or (block is not None and _proposes(block, number))
         return held.level if proposed else min(level, MEDIUM)
 
+    # --- subjects
+
     def _current(self, key: Key, time: int) -> _Held | None:
+        """The subject's open record; None where there is none, or it was quiet for too long."""
         held = self._open.get(key)
         return None if held is None or time - held.last_seen > self._quiet_ms else held
 
-    # --- subjects
-
     def _held(self, key: Key, time: int, opened_by: str) -> _Held:
         """The subject's open record, or a new one where it was quiet; now the most recent."""
-        held = self._open.get(key)
-        if held is None or time - held.last_seen > self._quiet_ms:
+        held = self._current(key, time)
+        if held is None:
             held = self._open[key] = _Held(key, opened_by, time // ALIGN_MS * ALIGN_MS, time, time)
         elif time - held.last_seen > QUIET_MS:
             held.rest()

@@ -38,7 +38,7 @@ was counted at; ``told``: level (``detectors.shape``) at which an alert of `dete
 
 
 class Candidate(msgspec.Struct, frozen=True):
-    """One row of CANDIDATE_SCHEMA."""
+    """One row of CANDIDATE_SCHEMA; from ``kind`` on its columns, in their order."""
 
     candidate_id: str
     partition: int
@@ -48,9 +48,9 @@ class Candidate(msgspec.Struct, frozen=True):
     subject_type: Literal["number", "block"]
     subject: str
     """``+8613800138000``, ``+861380013*``, or the text as signalled."""
+    features: dict[str, float]
     kind: int
     operator: str
-    features: dict[str, float]
     call_id: str
     trunk: str
     from_network: str
@@ -70,40 +70,24 @@ class Candidates(NamedTuple):
 
     def rows(self) -> list[Candidate]:
         """In the order in which they were told."""
-        plain = (_values(self.columns.column(name)) for name in CANDIDATE_SCHEMA.names[1:-1])
+        plain = zip(
+            *(_values(self.columns.column(name)) for name in CANDIDATE_SCHEMA.names[1:-1]), strict=True
+        )
         features = self.columns.column("features").flatten().to_numpy().reshape(-1, len(NAMES)).tolist()
         return [
             Candidate(
-                candidate_id=id_,
-                partition=self.partition,
-                offset=self.offset,
-                time=time,
-                subject_type="block" if block else "number",
-                subject=f"+{number}*" if block else f"+{number}" if number else text,
-                kind=kind,
-                operator=operator,
-                features=dict(zip(NAMES, values, strict=True)),
-                call_id=call_id,
-                trunk=trunk,
-                from_network=from_network,
-                to_network=to_network,
-                told=told,
-            )
-            for (
                 id_,
+                self.partition,
+                self.offset,
                 time,
-                block,
-                number,
-                text,
-                kind,
-                operator,
-                call_id,
-                trunk,
-                from_network,
-                to_network,
-                told,
-                values,
-            ) in zip(self.ids(), *plain, features, strict=True)
+                "block" if block else "number",
+                f"+{number}*" if block else f"+{number}" if number else text,
+                dict(zip(NAMES, values, strict=True)),
+                *columns,
+            )
+            for id_, (time, block, number, text, *columns), values in zip(
+                self.ids(), plain, features, strict=True
+            )
         ]
 
 

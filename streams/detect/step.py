@@ -125,18 +125,20 @@ class Detect:
         columns = columns_of(batch)
         if batch.num_rows:
             output = renewed(self._output, batch.num_rows)
-            deque(self._fold(batch, columns, Rows(batch), output), maxlen=0)
+            deque(self._fold(batch, columns, Rows(batch), output, silent=True), maxlen=0)
 
     def _fold(
-        self, batch: pa.RecordBatch, columns: Columns, rows: Rows, output: Output
+        self, batch: pa.RecordBatch, columns: Columns, rows: Rows, output: Output, silent: bool = False
     ) -> Iterator[tuple[list[Alert], list[int]]]:
         """The alerts of all rows, and for each candidate at which level they told of it by then, as often as
-        ``output`` is to be emptied; what else is in it goes then."""
+        ``output`` is to be emptied; what else is in it goes then. ``silent``: no candidate is told of."""
         self._learn_trunks(batch, columns)
         plan_version = (batch.schema.metadata or {}).get(b"plan_version", b"").decode() or self._plan.version
         row = 0
         while row < batch.num_rows:
             row = fold(columns, row, self.state, self._parameters, self._lists.tables, output)
+            if silent:
+                output.used[2] = 0
             yield self._alerts_of(rows, output, plan_version)
             output.used[:] = 0
 
@@ -193,7 +195,7 @@ class Detect:
         told = zip(*_lists(signals, _OF_SIGNALS), strict=True)
         for place, (row, key, trunk, time, calls, pattern, level, contacts, opened) in enumerate(told):
             while candidates and candidates[0][0] < row:
-                levels.append(self._level_of(*candidates.popleft()))
+                levels.append(self._level_of(*candidates.popleft()[1:]))
             if not opened and self._alerts.absorb(pattern, key, time, calls, level):
                 continue
             signal = Signal(
@@ -211,9 +213,9 @@ class Detect:
             alert = self._alerts.take(signal, rows[row], plan_version)
             if alert is not None:
                 alerts.append(alert)
-        return alerts, levels + [self._level_of(*each) for each in candidates]
+        return alerts, levels + [self._level_of(*each[1:]) for each in candidates]
 
-    def _level_of(self, _: int, key: int, time: int, block: int) -> int:
+    def _level_of(self, key: int, time: int, block: int) -> int:
         """At which level alerts tell of a candidate; 0 for a text, which is a subject on each trunk."""
         if key < 0:
             return 0

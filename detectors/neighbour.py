@@ -78,8 +78,8 @@ PEOPLE = 32
 FULL: Any = 65_535
 _WAYS = 4
 NEAR, ALIKE, LOOSE = 10_000, 1_000_000, 10_000_000
-KINDS = 3
-"""Of resemblance: near, alike, loose."""
+KINDS, LOOSELY = 3, 2
+"""Of resemblance: near, alike, loose, from 0; and the last of them."""
 LEAST_KNOWN = 200.0
 """Attempts on other trunks, or on this one before the last hour, from which it is known what is usual: where
 people mostly call within their area code, nearly all calls resemble loosely. Where one clock far ahead leads
@@ -153,7 +153,7 @@ def resembles(caller: Any, callee: Any) -> Any:
 def kind_of(caller: Any, callee: Any) -> Any:
     """Which resemblance: 0 near, 1 alike, 2 loose."""
     if caller // ALIKE != callee // ALIKE:
-        return 2
+        return LOOSELY
     return 0 if caller // NEAR == callee // NEAR else 1
 
 
@@ -185,9 +185,8 @@ def _odd_calls(t: Any, kind: Any) -> Any:
 
 
 @inlined
-def _elsewhere(t: Any, all_trunks: Any, kind: Any, unknown: Any, p: Any) -> Any:
-    """Share of the attempts of other trunks, at least that of settings; where they are few ``unknown``."""
-    attempts = _attempts(all_trunks) - _attempts(t)
+def _elsewhere(t: Any, all_trunks: Any, attempts: Any, kind: Any, unknown: Any, p: Any) -> Any:
+    """Share of the ``attempts`` on others, at least that of settings; ``unknown`` where those are few."""
     if attempts < LEAST_KNOWN:
         return unknown
     return max((_odd_calls(all_trunks, kind) - _odd_calls(t, kind)) / attempts, p.usual[kind])
@@ -198,7 +197,7 @@ def _learn_slot(t: Any, k: Any, p: Any) -> None:
     """Take slot ``k``, which leaves the hour, for usual."""
     attempts = np.float64(t.attempts[k])
     for kind in range(KINDS):
-        prior = p.usual[kind] if kind < 2 else 1.0
+        prior = 1.0 if kind == LOOSELY else p.usual[kind]
         most = LEARNT_MOST + LEARNT_FACTOR * attempts * _usual(t, kind, prior, p)
         t.usual[1 + kind] += min(np.float64(t.counts[kind, k]), most)
         t.counts[kind, k] = 0
@@ -258,7 +257,7 @@ def count_call(t: Any, time: Any) -> None:
 @inlined
 def note_resembling(t: Any, time: Any, caller: Any, callee: Any, odd: Any) -> None:
     """One attempt whose caller resembles the callee."""
-    if not odd and kind_of(caller, callee) == 2:
+    if not odd and kind_of(caller, callee) == LOOSELY:
         return
     k = t.written % NOTED
     t.written += 1
@@ -378,11 +377,12 @@ def look(t: Any, all_trunks: Any, callee: Any, p: Any, f: Any) -> Any:
     f[:] = 0.0
     known = t.usual[0] >= LEAST_KNOWN
     led_astray = all_trunks.newest - t.newest >= SLOTS * SLOT_MS
-    if _attempts(all_trunks) - _attempts(t) < LEAST_KNOWN and not known and not led_astray:
+    others = _attempts(all_trunks) - _attempts(t)
+    if others < LEAST_KNOWN and not known and not led_astray:
         return NOTHING
-    near = _elsewhere(t, all_trunks, 0, p.usual[0], p)
-    alike = _elsewhere(t, all_trunks, 1, p.usual[1], p)
-    loose = _elsewhere(t, all_trunks, 2, 1.0, p) if known else 1.0
+    near = _elsewhere(t, all_trunks, others, 0, p.usual[0], p)
+    alike = _elsewhere(t, all_trunks, others, 1, p.usual[1], p)
+    loose = _elsewhere(t, all_trunks, others, LOOSELY, 1.0, p) if known else 1.0
     _window(t, LATELY, near, alike, loose, p, f)
     _window(t, SLOTS, near, alike, loose, p, f)
     calls = f[2] + f[3] + f[12]
@@ -454,7 +454,7 @@ class PlainTrunk:
             if attempts >= LEAST_KNOWN:
                 priors = [max(count / attempts, least) for count, least in zip(seen, p.usual, strict=True)]
             if self.usual[0] < LEAST_KNOWN:
-                priors[2] = 1.0
+                priors[LOOSELY] = 1.0
         usual = (
             (count + prior * p.prior_attempts) / (self.usual[0] + p.prior_attempts)
             for count, prior in zip(self.usual[1:], priors, strict=True)
@@ -487,7 +487,7 @@ class PlainTrunk:
             if odds > best[6]:
                 best = [slots * 10.0, attempts, near, alike, usual[0], usual[1], odds]
                 looks = [loose, usual[2], close]
-        noted = [n for n in self.noted if n.odd or _kind_reference(n.caller, n.callee) < 2]
+        noted = [n for n in self.noted if n.odd or _kind_reference(n.caller, n.callee) < LOOSELY]
         recent = [n for n in noted[-NOTED:] if self.newest - n.time < SLOTS * SLOT_MS]
         odd = [n for n in recent if n.odd]
         people = [n for n in noted[-PEOPLE:] if n in odd]

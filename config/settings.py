@@ -295,8 +295,8 @@ class PolicySettings(Section):
     )
     persistent: Positive = Field(
         5,
-        description="callees who had refused it, called in a day, from which a marketer itself is proposed, "
-        "where they are a tenth of its calls",
+        description="callees that a marketer or its company called against a list or the hours in a day, "
+        "from which the marketer itself is proposed, where they are a tenth of the calls",
     )
     outside_callees: Positive = Field(
         3, description="callees called outside hours before rules are proposed; one may be a slow clock"
@@ -805,7 +805,9 @@ class RespondSettings(Section):
     )
     allow: str = Field("", description="YAML file of allow-list entries that always apply; empty: none")
     service_numbers: Literal["label", "throttle", "none"] = Field(
-        "label", description="what rules do about a short service number as caller; it is never blocked"
+        "label",
+        description="what rules do about a short service or a registered enterprise number as caller; it is "
+        "never blocked",
     )
     service_cps: Annotated[float, Field(gt=0)] = Field(
         0.1, description="calls/s a throttled service number keeps, or twice its mean rate of the day if more"

@@ -199,8 +199,10 @@ def _known(match: Match, rules: Rules) -> RuleChange | None:
 
 
 def _action(proposal: Proposal, settings: Settings) -> Action:
-    protected = protected_numbers(settings.numbering.home_country)
-    return measure_for(proposal, protected, settings.respond).action
+    """What a rule would do; the register of enterprise numbers is not known here."""
+    protected, caller = protected_numbers(settings.numbering.home_country), proposal.match.caller
+    serves = caller is not None and (protected.is_service(caller) or protected.is_enterprise(caller))
+    return measure_for(proposal, serves, settings.respond).action
 
 
 def _state_of(rule: BlockRule) -> str:

@@ -1,5 +1,5 @@
-"""What is done with the calls of a match: they are blocked, or slowed down or labelled where their caller is
-a service number."""
+"""What is done with the calls of a match: they are blocked, or slowed down or labelled where their caller
+serves customers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from config.settings import RespondSettings
 from detectors.alert import Proposal
-from streams.switches.protected import ProtectedNumbers
 from streams.wire.records import Action
 
 SECONDS_A_DAY = 86_400
@@ -25,11 +24,10 @@ class Measure(NamedTuple):
 BLOCK = Measure("block")
 
 
-def measure_for(proposal: Proposal, protected: ProtectedNumbers, limits: RespondSettings) -> Measure:
-    """`block`, but ``limits.service_numbers`` where the match names a short service number as its caller: it
-    serves customers as well, or is shown by somebody else, and is never blocked."""
-    caller = proposal.match.caller
-    if limits.service_numbers == "none" or caller is None or not protected.is_service(caller):
+def measure_for(proposal: Proposal, serves: bool, limits: RespondSettings) -> Measure:
+    """`block`, but ``limits.service_numbers`` where the match's caller ``serves`` customers as well, or is
+    shown by somebody else: it is never blocked."""
+    if limits.service_numbers == "none" or not serves:
         return BLOCK
     if limits.service_numbers == "label":
         return Measure("label", label=limits.service_label)

@@ -21,6 +21,7 @@ from streams.respond.answers import Q850_CALL_REJECTED, answer_for
 from streams.respond.guards import Objection, objection_to
 from streams.respond.measures import Measure, measure_for
 from streams.respond.modes import proposal_mode, rule_mode, stronger_than
+from streams.respond.register import Register
 from streams.switches.protected import protected_numbers
 from streams.switches.validation import rule_id_of
 from streams.wire.records import (
@@ -75,6 +76,7 @@ class Respond:
         self._settings = settings
         self._limits = settings.respond
         self._protected = protected_numbers(settings.numbering.home_country)
+        self._register = Register(self._protected)
         self._allowed = AllowList(settings.numbering.home_country)
         self._fixed: frozenset[str] = self._load_fixed(self._limits.allow)
         self._rules: dict[str, BlockRule] = {}
@@ -130,6 +132,7 @@ class Respond:
         changes = self.advance(now)
         if entry_id in self._fixed:
             return changes
+        changes += self._registered(entry_id, entry)
         if entry is None or entry.list != "allow":
             self._allowed.remove(entry_id)
             return changes
@@ -202,7 +205,7 @@ class Respond:
         expires_at = alert.last_seen + self._limits.ttl_ms
         if expires_at <= self._now:
             return []
-        measure = measure_for(proposal, self._protected, self._limits)
+        measure = measure_for(proposal, self._serves(proposal.match.caller), self._limits)
         rule_id = rule_id_of(proposal.match, measure.action)
         known = self._rules.get(rule_id)
         if known is not None and alert.alert_id in known.revoked_alert_ids:
@@ -214,6 +217,12 @@ class Respond:
             self._refuse(alert.alert_id, rule_id, objection)
             return []
         return [self._issue(alert, proposal, measure, mode, known)]
+
+    def _serves(self, caller: str | None) -> bool:
+        """Whether a match's caller is a number that customers call as well."""
+        return caller is not None and (
+            self._protected.is_service(caller) or self._register.has(caller, self._now)
+        )
 
     def _objection(self, match: Match, action: Action, alert: Alert, is_new: bool) -> Objection | None:
         ahead = alert.last_seen - self._now
@@ -228,6 +237,8 @@ class Respond:
         objection = objection_to(match, action, self._protected, self._limits.min_prefix_digits)
         if objection is not None:
             return objection
+        if action == "block" and match.caller is not None and self._register.has(match.caller, self._now):
+            return Objection("protected", f"{match.caller} is the number of a company, by the lists.")
         entry = self._allowed.protecting(match, self._now)
         return None if entry is None else Objection("allowed", _allowed_by(entry))
 
@@ -350,7 +361,7 @@ class Respond:
         return RuleChange(rule.rule_id, None, self._now if at is None else at, why)
 
     def _settle(self) -> list[RuleChange]:
-        """Restored rules that lists or settings no longer allow as they are."""
+        """Unsettled rules that lists or settings no longer allow as they are."""
         changes = []
         for rule_id in sorted(self._unsettled):
             rule = self._rules.get(rule_id)
@@ -397,6 +408,21 @@ class Respond:
             self._refuse(entry_id, "", Objection("entry", f"The allow entry was not taken: {error}."))
             return []
         return self._end_all_that_break(entry)
+
+    def _registered(self, entry_id: str, entry: ListEntry | None) -> list[RuleChange]:
+        """Rules end that the register of enterprise numbers forbids after this entry."""
+        try:
+            if not self._register.put(entry_id, entry):
+                return []
+        except ValueError as error:
+            self._refuse(entry_id, "", Objection("entry", f"The company entry was not taken: {error}."))
+            return []
+        self._unsettled.update(
+            rule_id
+            for rule_id, rule in self._rules.items()
+            if rule.match.caller is not None and self._protected.is_enterprise(rule.match.caller)
+        )
+        return self._settle()
 
     def _end_all_that_break(self, entry: ListEntry) -> list[RuleChange]:
         only = AllowList(self._settings.numbering.home_country)

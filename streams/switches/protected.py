@@ -1,14 +1,15 @@
-"""Numbers that no rule may stop: emergency and short service numbers of the home country.
+"""Numbers that no rule may stop: emergency, short service and enterprise numbers of the home country.
 
 They are data (``config/allow.yaml``). `respond` refuses a rule that would stop one, and a switch never
-applies a rule to a call from or to an emergency number, whatever the rule says.
+applies a rule to a call from or to an emergency number, whatever the rule says. A single enterprise number
+may be stopped as a caller: whether a company has it, lists tell (`streams.respond.register`).
 """
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -23,19 +24,25 @@ from streams.wire.records import Action
 
 _SEPARATORS = re.compile(r"[\s().\-]")
 
+Range = tuple[str, int, int]
+"""First digits, least and most digits of the whole number, country code included."""
+
 
 class ProtectedNumbers:
-    """Emergency numbers, exact, and ranges of service numbers, each with its country code in front.
-
-    ``ranges`` are (first digits, least and most digits of the whole number), country code included.
-    """
+    """Emergency numbers, exact, and ranges of service and of enterprise numbers, each with its country code
+    in front."""
 
     def __init__(
-        self, country: str, emergency: Iterable[str], ranges: Iterable[tuple[str, int, int]] = ()
+        self,
+        country: str,
+        emergency: Iterable[str],
+        service: Iterable[Range] = (),
+        enterprise: Iterable[Range] = (),
     ) -> None:
         self.country = country
         self.emergency = tuple(sorted(emergency))
-        self.ranges = tuple(sorted(ranges))
+        self.service = tuple(sorted(service))
+        self.enterprise = tuple(sorted(enterprise))
         self._spoken = frozenset(text for digits in self.emergency for text in self._as_dialled(digits))
 
     def _as_dialled(self, digits: str) -> tuple[str, ...]:
@@ -50,7 +57,18 @@ class ProtectedNumbers:
     def is_service(self, pattern: str) -> bool:
         """Whether a rule's ``caller`` is one short service number and no emergency number."""
         kind, digits = read_pattern(pattern)
-        return kind == "number" and not self.is_emergency(pattern) and self._of_number(digits) is not None
+        is_number = kind == "number" and not self.is_emergency(pattern)
+        return is_number and _range_of(digits, self.service) is not None
+
+    def is_enterprise(self, pattern: str) -> bool:
+        """Whether a rule's ``caller`` is one enterprise number."""
+        kind, digits = read_pattern(pattern)
+        return kind == "number" and _range_of(digits, self.enterprise) is not None
+
+    def names_enterprises(self, value: str) -> bool:
+        """Whether the value of a list's entry, as dialled or E.164, is one enterprise number or several."""
+        digits = self._digits_of_text(value.removesuffix("*").removeprefix("+" + self.country))
+        return digits is not None and any(digits.startswith(first) for first, _, _ in self.enterprise)
 
     def named_by(self, pattern: str) -> str | None:
         """A protected number or range that a rule's ``caller`` or ``callee`` could stop; None if none."""
@@ -61,12 +79,16 @@ class ProtectedNumbers:
         return None if digits is None else self._of_number(digits)
 
     def stopped_by(self, match: Match, action: Action) -> str | None:
-        """A protected number or range that a rule with this match would stop; None if none. A single service
-        number may be slowed down or labelled as a caller."""
-        mild = action in ("throttle", "label")
-        caller = None if match.caller is None or (mild and self.is_service(match.caller)) else match.caller
+        """A protected number or range that a rule with this match would stop; None if none. As a caller a
+        single service number may be slowed down or labelled, a single enterprise number may be stopped."""
+        caller = None if self._may_be_stopped(match.caller, action) else match.caller
         named = (self.named_by(party) for party in (caller, match.callee) if party is not None)
         return next((number for number in named if number is not None), None)
+
+    def _may_be_stopped(self, caller: str | None, action: Action) -> bool:
+        if caller is None or self.is_enterprise(caller):
+            return True
+        return action in ("throttle", "label") and self.is_service(caller)
 
     def _digits_of_text(self, text: str) -> str | None:
         digits = _SEPARATORS.sub("", text)
@@ -77,19 +99,23 @@ class ProtectedNumbers:
     def _of_number(self, digits: str) -> str | None:
         if f"+{digits}" in self._spoken:
             return f"+{digits}"
-        for first, least, most in self.ranges:
-            if digits.startswith(first) and least <= len(digits) <= most:
-                return f"+{first}*"
-        return None
+        return _range_of(digits, (*self.service, *self.enterprise))
 
     def _within_prefix(self, prefix: str) -> str | None:
         at = bisect_left(self.emergency, prefix)
         if at < len(self.emergency) and self.emergency[at].startswith(prefix):
             return f"+{self.emergency[at]}"
-        for first, _, most in self.ranges:
+        for first, _, most in (*self.service, *self.enterprise):
             if first.startswith(prefix) or (prefix.startswith(first) and len(prefix) <= most):
                 return f"+{first}*"
         return None
+
+
+def _range_of(digits: str, ranges: Iterable[Range]) -> str | None:
+    for first, least, most in ranges:
+        if digits.startswith(first) and least <= len(digits) <= most:
+            return f"+{first}*"
+    return None
 
 
 @cache
@@ -102,11 +128,15 @@ def protected_numbers(country: int) -> ProtectedNumbers:
     listed = shipped[code]
     areas = ["", *(str(area) for low, high in listed["area_codes"] for area in range(low, high + 1))]
     emergency = (code + area + entry["number"] for area in areas for entry in listed["emergency"])
-    ranges = (
-        (code + entry["prefix"], len(code) + entry["lengths"][0], len(code) + entry["lengths"][1])
-        for entry in listed["service"]
+    return ProtectedNumbers(
+        code, emergency, _ranges(code, listed["service"]), _ranges(code, listed.get("enterprise", ()))
     )
-    return ProtectedNumbers(code, emergency, ranges)
+
+
+def _ranges(code: str, listed: Iterable[dict[str, Any]]) -> Iterator[Range]:
+    for entry in listed:
+        least, most = entry["lengths"]
+        yield code + entry["prefix"], len(code) + least, len(code) + most
 
 
 def _known_emergency_numbers(country: int) -> list[str]:

@@ -1,0 +1,42 @@
+"""The register of enterprise numbers (400, 800): which of them a company has, by the list `company`.
+
+A registered one serves customers, or is shown by somebody who imitates it. Where no entry names one there is
+no register, and each counts as registered. Entries for advertising do not count.
+"""
+
+from __future__ import annotations
+
+from detectors.alert import Match
+from streams.respond.allow import AllowList
+from streams.switches.protected import ProtectedNumbers
+from streams.wire.records import ListEntry
+
+
+class Register:
+    def __init__(self, protected: ProtectedNumbers) -> None:
+        self._protected = protected
+        self._entries = AllowList(int(protected.country))
+
+    def put(self, entry_id: str, entry: ListEntry | None) -> bool:
+        """An entry of `lists` came, changed or (None) went; whether that changes who is registered.
+
+        Raises ``ValueError`` that says what is wrong with its value.
+        """
+        went = self._entries.remove(entry_id) is not None
+        if entry is None or not self._registers(entry):
+            return went
+        self._entries.put(entry)
+        return True
+
+    def has(self, caller: str, now: int) -> bool:
+        """Whether a rule's ``caller`` is one enterprise number that a company has."""
+        if not self._protected.is_enterprise(caller):
+            return False
+        return not self._entries.entries or self._entries.protecting(Match(caller=caller), now) is not None
+
+    def _registers(self, entry: ListEntry) -> bool:
+        return (
+            entry.list == "company"
+            and entry.category != "marketing"
+            and self._protected.names_enterprises(entry.value)
+        )

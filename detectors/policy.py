@@ -83,6 +83,13 @@ FEATURES = (
     Feature("category", "code", "of the caller's company: " + ", ".join(CATEGORIES[1:]) + ", from 1", 0),
     Feature("local_minute", "min", "of the day, by the clock that hours are kept by", 720),
     Feature("calls_day", "calls", "attempts of the last day", 10),
+    Feature(
+        "company_wronged",
+        "numbers",
+        "distinct callees of such calls by any number of its company, within a day",
+        0,
+    ),
+    Feature("company_calls", "calls", "attempts of its company's numbers that sell, within a day", 10),
 )
 
 EVIDENCE = (Feature("refuser_share", "share", "of refusers among the strangers it called", 0.1),)
@@ -111,7 +118,9 @@ MARKETER = np.dtype(
     align=True,
 )
 """``seen``: Bloom filter of its callees, 256 bits, two each; ``blocks``: bitmap of the blocks whose refusers
-were counted, 128 bits; ``since`` ms; ``level`` the highest that was said."""
+were counted, 128 bits; ``since`` ms; ``level`` the highest that was said. A company has a row as well, under
+its hash with a minus sign: ``callees`` are its calls then, ``seen`` and ``wronged`` those against a list or
+the hours."""
 
 
 class Marketers(NamedTuple):
@@ -341,6 +350,31 @@ def called_lately(row: Any, caller: Any, time: Any) -> Any:
     return False
 
 
+@inlined
+def sells(company: Any, category: Any) -> Any:
+    """Whether calls of a company are counted: those that sell, or may."""
+    return company != 0 and (category == 0 or category == MARKETING)
+
+
+@inlined
+def count_company_call(marketers: Any, company: Any, time: Any) -> None:
+    """A call of one of a company's numbers that sell."""
+    at = marketer_at(marketers.keys, marketers.worth, marketers.rows, -company, time, 0)
+    row = marketers.rows[at]
+    row.callees += np.int32(1)
+    marketers.worth[at] = time + HOUR * np.int64(row.wronged)
+
+
+@inlined
+def count_company_breach(marketers: Any, company: Any, callee: Any) -> Any:
+    """The call that was counted last breaks a rule: how many callees the company wronged within a day, and
+    how many calls it made."""
+    row = marketers.rows[index_of(marketers.keys, -company)]
+    if first_time(row, callee):
+        row.wronged += np.int32(1)
+    return np.float64(row.wronged), np.float64(row.callees)
+
+
 @pasted
 def attempted(row: Any, caller: Any, c: Any, i: Any, s: Any, p: Any, lists: Any, out: Any) -> None:
     """An attempt of the number ``caller``, which ``row`` has counted."""
@@ -360,6 +394,8 @@ def attempted(row: Any, caller: Any, c: Any, i: Any, s: Any, p: Any, lists: Any,
     minute = local_minute(p.clock, time) if company != 0 else np.int64(0)
     kind = judge(refuses, pair, category, minute, p)
     refuses = refuses and pair & (CONSENTED | CONSENTED_TO_ALL) == 0
+    if sells(company, category):
+        count_company_call(s.marketers, company, time)
     if kind == ALLOWED and (listed or callee <= 0 or (at < 0 and not refuses)):
         return
     inbound = np.float64(0)
@@ -369,6 +405,9 @@ def attempted(row: Any, caller: Any, c: Any, i: Any, s: Any, p: Any, lists: Any,
         if acquainted(own, callee) or called_lately(own, callee, time):
             return
         inbound = np.float64(total(own.day_attempts))
+    company_wronged, company_calls = np.float64(0), np.float64(0)
+    if kind != ALLOWED and sells(company, category):
+        company_wronged, company_calls = count_company_breach(s.marketers, company, callee)
     calls_day = total(row.day_attempts)
     at = marketer_at(
         s.marketers.keys, s.marketers.worth, s.marketers.rows, caller, time, max(calls_day - 1, 0)
@@ -386,6 +425,7 @@ def attempted(row: Any, caller: Any, c: Any, i: Any, s: Any, p: Any, lists: Any,
         return
     suspect.level = np.int32(max(np.int64(suspect.level), level))
     f[8], f[9] = np.float64(category), np.float64(minute)
+    f[11], f[12] = company_wronged, company_calls
     aimed = kind == ALLOWED
     rationed = caller if aimed else np.int64(mix2(caller, callee))
     calls = np.int64(suspect.callees) if aimed else np.int64(1)
@@ -435,7 +475,7 @@ def look_reference(
     share = inbound / max(inbound + calls_day, 1)
     reciprocity = sorted((RECIPROCITY_LIMIT, (ABUSIVE_IN_SHARE - share) * RECIPROCITY_SLOPE, 0.0))[1]
     features = [float(kind or AIMED), suspect.callees, suspect.refusers, usual, odds, inbound, reciprocity]
-    features += [suspect.wronged, 0.0, 0.0, calls_day]
+    features += [suspect.wronged, 0.0, 0.0, calls_day, 0.0, 0.0]
     if kind:
         early = kind == OUTSIDE_HOURS and suspect.wronged < p.outside_callees
         return (MEDIUM if early else HIGH), features
@@ -459,7 +499,7 @@ class Policy:
         f = signal.features
         kind = int(f["kind"])
         aimed = kind == AIMED
-        proposals = [_proposed(f, call, aimed or self._persists(kind, f))]
+        proposals = [_proposed(f, call, aimed or self._persists(f))]
         return Finding(
             subject_type="number",
             subject_value=call.caller_spelled,
@@ -471,12 +511,15 @@ class Policy:
             proposals=proposals,
         )
 
-    def _persists(self, kind: int, f: dict[str, float]) -> bool:
-        """Whether a caller goes on against refusals, and has no calls that people may need to get."""
+    def _persists(self, f: dict[str, float]) -> bool:
+        """Whether a caller or its company goes on breaking rules, and has no calls that people may need to
+        get."""
         marketer = CATEGORIES[int(f["category"])] in ("", "marketing")
-        refused = kind in (REFUSED_CALL, UNWANTED_MARKETING)
-        often = f["wronged"] >= max(self._persistent, PERSISTENT_SHARE * f["calls_day"])
-        return marketer and refused and often
+        often = self._is_often(f["wronged"], f["calls_day"])
+        return marketer and (often or self._is_often(f["company_wronged"], f["company_calls"]))
+
+    def _is_often(self, wronged: float, calls: float) -> bool:
+        return wronged >= max(self._persistent, PERSISTENT_SHARE * calls)
 
     def _aim(self, f: dict[str, float]) -> Any:
         return weighed(
@@ -489,10 +532,12 @@ class Policy:
 
     def _breach(self, f: dict[str, float]) -> Any:
         hour = 1.0 if f["kind"] == OUTSIDE_HOURS else 0.0
+        others = max(f["company_wronged"] - f["wronged"], 0.0)
         return weighed(
             [
                 ("kind", f["kind"], 0, 3.0),
                 ("wronged", f["wronged"], 0, math.log2(1 + f["wronged"])),
+                ("company_wronged", f["company_wronged"], 0, math.log2(1 + others)),
                 ("local_minute", f["local_minute"], 720, 2 * hour),
             ]
         )
@@ -532,9 +577,10 @@ def _sentence(kind: int, f: dict[str, float], call: Call) -> str:
         why = f"at {hour:02d}:{minute:02d} local time, outside the hours of its calls"
     else:
         why = _WHY[kind]
-    others = f["wronged"] - 1
-    more = f", and broke a list or the hours with {others:.0f} others today" if others > 0 else ""
-    return f"{named} called {call.callee_spelled}, {why}{more}"
+    who = "its company broke" if f["company_wronged"] > f["wronged"] else "broke"
+    others = max(f["wronged"], f["company_wronged"]) - 1
+    more = f", and {who} a list or the hours with {others:.0f} others today"
+    return f"{named} called {call.callee_spelled}, {why}{more if others > 0 else ''}"
 
 
 def _way(call: Call) -> str:

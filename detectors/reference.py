@@ -126,6 +126,8 @@ class _Clue(NamedTuple):
 
 
 S = TypeVar("S", bound=Suspect)
+SELLS = ("", "marketing")
+"""Categories of calls that sell, or may."""
 
 
 class Spoken(NamedTuple):
@@ -143,6 +145,7 @@ class Reference:
         self._p = parameters
         self._lists = lists or PlainLists()
         self.marketers: dict[int, policy.Suspect] = {}
+        self.companies: dict[str, policy.Suspect] = {}
         self.votes: dict[int, clone.Votes] = defaultdict(clone.Votes)
         self.habits: Counter[tuple[str, str]] = Counter()
         self.usual = [0, 0]
@@ -381,6 +384,7 @@ class Reference:
         code = CATEGORIES.index(category)
         kind = _kind(said, refuses, code, minute, p)
         refuses = refuses and not said & {"consented", "consented to all"}
+        firm = self._firm(company.strip().casefold(), time) if category in SELLS else None
         if kind == policy.ALLOWED and (listed or callee <= 0 or (suspect is None and not refuses)):
             return
         inbound = 0
@@ -390,6 +394,8 @@ class Reference:
                 return
             inbound = own.calls(10_800_000, 8)
         calls_day = counts.calls(10_800_000, 8)
+        if kind != policy.ALLOWED and firm is not None:
+            firm.wronged += firm.is_first(callee)
         if suspect is None or time - suspect.since >= 86_400_000:
             suspect = self.marketers[caller] = policy.Suspect(time, max(calls_day - 1, 0))
         if kind == policy.ALLOWED:
@@ -402,9 +408,21 @@ class Reference:
             return
         suspect.level = max(suspect.level, level)
         f[8], f[9] = float(code), float(minute)
+        if kind != policy.ALLOWED and firm is not None:
+            f[11], f[12] = float(firm.wronged), float(firm.callees)
         aimed = kind == policy.ALLOWED
         key = caller if aimed else mix2(caller, callee)
         self._speak(POLICY, key, caller, index, time, True, suspect.callees if aimed else 1, level, f)
+
+    def _firm(self, company: str, time: int) -> policy.Suspect | None:
+        """The company's row after a call of one of its numbers; None where it has none."""
+        if not company:
+            return None
+        firm = self.companies.get(company)
+        if firm is None or time - firm.since >= 86_400_000:
+            firm = self.companies[company] = policy.Suspect(time, 0)
+        firm.callees += 1
+        return firm
 
     def _block(
         self,

@@ -89,6 +89,32 @@ class TestAgainstAList:
         matches = {proposed.match for alert in found for proposed in alert.proposals}
         assert (Match(caller=f"+{OFFICE}") in matches) == whole
 
+    @pytest.mark.parametrize(("others", "whole"), [(0, True), (8, True), (30, False)])
+    def test_a_company_goes_on_with_all_its_numbers(self, others: int, whole: bool) -> None:
+        """Each of its four numbers calls two of those who refuse, and ``others`` people."""
+        numbers = [OFFICE + n for n in range(4)]
+        rows = [
+            calls(number, [*PEOPLE[:others], *PEOPLE[100 + 2 * n : 102 + 2 * n]], NOON + n, every_ms=60_000)
+            for n, number in enumerate(numbers)
+        ]
+        found = alerts(in_time(*rows), OFFICE_SELLS, *refusals(PEOPLE[100:108]))
+        stopped = {
+            proposed.match.caller
+            for alert in found
+            for proposed in alert.proposals
+            if not proposed.match.callee
+        }
+        assert stopped <= {f"+{number}" for number in numbers}
+        assert bool(stopped) == whole
+        if whole:
+            assert any("its company broke" in alert.message for alert in found)
+
+    def test_another_company_is_not_to_blame(self) -> None:
+        moon = entry("company", f"+{OFFICE + 1}", owner="Moon", category="marketing")
+        rows = [calls(OFFICE, PEOPLE[:4], NOON), calls(OFFICE + 1, PEOPLE[4:8], NOON + 1)]
+        found = alerts(in_time(*rows), OFFICE_SELLS, moon, *refusals(PEOPLE[:8]))
+        assert all(proposed.match.callee for alert in found for proposed in alert.proposals)
+
     def test_a_consent_excuses_it(self) -> None:
         consent = entry("consent", f"+{PEOPLE[0]}", caller="Sunshine")
         assert not alerts(calls(OFFICE, PEOPLE[:1]), OFFICE_SELLS, *refusals(PEOPLE[:1]), consent)
@@ -127,6 +153,14 @@ class TestHours:
         assert found.severity == "high"
         assert found.proposals[0].match == Match(caller=f"+{OFFICE}", callee=f"+{PEOPLE[2]}")
         assert "23:00 local time" in found.message
+
+    def test_who_goes_on_at_night_is_stopped(self) -> None:
+        night = NOON + 11 * HOUR
+        found = alerts(calls(OFFICE, PEOPLE[:8], night), OFFICE_SELLS)
+        assert Match(caller=f"+{OFFICE}") in {proposed.match for proposed in found[-1].proposals}
+        collectors = entry("company", "+86400820*", owner="Sunshine", category="collection")
+        found = alerts(calls(OFFICE, PEOPLE[:8], night), collectors)
+        assert all(proposed.match.callee for alert in found for proposed in alert.proposals), "pair by pair"
 
     def test_any_hour_where_the_setting_is_empty(self) -> None:
         assert not alerts(calls(OFFICE, PEOPLE[:5], NOON + 11 * HOUR), OFFICE_SELLS, marketing_hours="")

@@ -12,11 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from streams.cli import context
 from tests.servers import ClickHouseServer, KafkaServer, ServerMissing, clickhouse_server, kafka_server
 from tests.servers.clickhouse import program
 from tests.servers.kafka import jars_and_java
 
 SERVERS = ("kafka", "clickhouse")
+
+
+@pytest.fixture(autouse=True)
+def no_flags_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that a test runs in this process gets no flags but its own."""
+    monkeypatch.setattr(context, "given", context.Given())
 
 
 @pytest.fixture(scope="session")

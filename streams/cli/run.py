@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import signal
 from collections.abc import Iterator
 from typing import Annotated
@@ -58,15 +59,18 @@ def run_until_stopped(settings: Settings, roles: tuple[str, ...]) -> None:
 
     Raises Fault where the topics are not as the settings say, or the service crashed.
     """
-    import faust
-
-    from streams.app import build_app
     from streams.topics import check_topics
 
     differences = check_topics(settings)
     if differences:
         found = "; ".join(str(difference) for difference in differences)
         raise Fault(f"the topics are not as the settings say: {found}", differences[0].do_next)
+    gc.disable()  # until `streams.warming.spare_what_is_loaded`
+
+    import faust
+
+    from streams.app import build_app
+
     worker = faust.Worker(
         build_app(settings, roles), quiet=True, override_logging=False, redirect_stdouts=False, debug=False
     )

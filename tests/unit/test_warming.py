@@ -12,12 +12,14 @@ from streams.warming import YOUNG_OBJECTS, spare_what_is_loaded
 def collector() -> Iterator[None]:
     before = gc.get_threshold()
     yield
+    gc.enable()
     gc.unfreeze()
     gc.set_threshold(*before)
 
 
 @pytest.mark.usefixtures("collector")
 def test_what_is_loaded_is_spared_and_later_cycles_are_still_found() -> None:
+    gc.disable()
     loaded = [[] for _ in range(1_000)]  # type: ignore[var-annotated]
     spare_what_is_loaded()
     assert gc.get_freeze_count() > len(loaded)

@@ -38,6 +38,15 @@ def row_of(
     }
 
 
+OVER_SEEDS = {"median": "over all of the seeds together", "low and high": "of single seeds"}
+"""What `row_over_seeds` gives, as a parameter of the results."""
+
+
+def row_over_seeds(metric: str, unit: str, together: float, single: Sequence[float]) -> dict[str, Any]:
+    """A row for `write_results` of a figure over all seeds together, and of each alone."""
+    return row_of(metric, unit, single, digits=6) | {"median": round(together, 6)}
+
+
 def write_results(
     name: str,
     parameters: Mapping[str, Any],

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.report import write_results
+from bench.report import OVER_SEEDS, row_over_seeds, write_results
 from config.loading import load_settings
 from streams.cli.suite import OUT, SEEDS
 from streams.evaluate.figures import Evaluation, Figures, evaluation
@@ -47,10 +46,8 @@ def main() -> None:
         "seeds": given.seeds,
         "tuned on": given.tune_seeds,
         "weeks": given.weeks or "none",
-        "median": "over all of the seeds together",
-        "low and high": "of single seeds",
     }
-    print(write_results("suite", parameters, rows))
+    print(write_results("suite", parameters | OVER_SEEDS, rows))
 
 
 class _Seeds(NamedTuple):
@@ -88,15 +85,7 @@ def _row(
     together = figure(seeds.whole)
     single = [value for each in seeds.single if (value := figure(each)) is not None]
     if together is not None:
-        yield {
-            "system": "ringfence",
-            "version": version("ringfence"),
-            "metric": metric,
-            "unit": unit,
-            "median": round(together, 6),
-            "low": round(min(single), 6),
-            "high": round(max(single), 6),
-        }
+        yield row_over_seeds(metric, unit, together, single)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,14 @@
 
 Its holder may die. The lock is broken when it is old and the server runs no statement of its holder, so that
 a copy of hours keeps it without a heartbeat. A holder that was only stopped meanwhile notices before its next
-statement.
+statement. One that could not give it back, because the server went away, need not wait until it is old.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from streams.store.ports import Store, StoreError
 
@@ -33,6 +33,8 @@ class SchemaLock:
         self._store.execute(f"/* {self._token} */ {statement}")
 
 
+_abandoned: set[str] = set()
+"""Tokens that this process could not give back."""
 _WAIT = "wait a minute and run `ringfence schema apply` again; the service does so by itself"
 
 
@@ -40,16 +42,22 @@ _WAIT = "wait a minute and run `ringfence schema apply` again; the service does 
 def schema_lock(store: Store) -> Iterator[SchemaLock]:
     """Raises StoreError where another process has it."""
     token = f"by_{secrets.token_hex(8)}_{_now(store)}"
-    if not _taken(store, token):
-        _break_if_abandoned(store)
-        if not _taken(store, token):
-            raise StoreError("another process is changing the schema", _WAIT)
     try:
+        if not _taken(store, token):
+            _break_if_abandoned(store)
+            if not _taken(store, token):
+                raise StoreError("another process is changing the schema", _WAIT)
         yield SchemaLock(store, token)
     finally:
-        with suppress(StoreError):
-            if _holder(store) == token:
-                store.execute(f"DROP TABLE IF EXISTS {_name(store)}")
+        _give_back(store, token)
+
+
+def _give_back(store: Store, token: str) -> None:
+    try:
+        if _holder(store) == token:
+            store.execute(f"DROP TABLE IF EXISTS {_name(store)}")
+    except StoreError:
+        _abandoned.add(token)
 
 
 def _taken(store: Store, token: str) -> bool:
@@ -73,7 +81,8 @@ def _holder(store: Store) -> str:
 
 def _break_if_abandoned(store: Store) -> None:
     holder = _holder(store)
-    if not holder or _now(store) - int(holder.rpartition("_")[2]) < STALE_S:
+    is_old = bool(holder) and _now(store) - int(holder.rpartition("_")[2]) >= STALE_S
+    if not is_old and holder not in _abandoned:
         return
     running = store.query(
         "SELECT count() FROM system.processes WHERE position(query, %(holder)s) > 0"
@@ -82,6 +91,7 @@ def _break_if_abandoned(store: Store) -> None:
     ).rows
     if not running[0][0]:
         store.execute(f"DROP TABLE IF EXISTS {_name(store)}")
+        _abandoned.discard(holder)
 
 
 def _now(store: Store) -> int:

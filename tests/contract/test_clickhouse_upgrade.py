@@ -20,6 +20,7 @@ from streams.store.step import rows_of_alert
 from streams.store.upgrade import apply_schema, check_schema
 from streams.store.writer import Writer
 from tests.contract.test_sql_questions import NOW, QUESTIONS
+from tests.servers import clickhouse_server
 from tests.stores import an_alert, embedded, on_server, sample
 
 SCHEMAS = Path(__file__).with_name("schemas")
@@ -252,6 +253,17 @@ def test_a_lock_is_kept_while_its_holder_has_a_statement_run(
             ):
                 pytest.fail("the lock was taken from a holder that works")
             slow.join()
+
+
+@pytest.mark.clickhouse
+def test_a_lock_that_its_own_process_could_not_give_back_is_taken_at_once() -> None:
+    with clickhouse_server() as server, on_server(server.url, "ringfence_left") as store:
+        store.create_database()
+        with schema_lock(store):
+            server.kill()
+        server.start()
+        with schema_lock(store) as lock:
+            lock.execute("SELECT 1")
 
 
 def wait_for_statement(store: Store, part: str) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from multiprocessing import get_context
@@ -28,11 +28,11 @@ import numpy.typing as npt
 from bench.report import OVER_SEEDS, row_over_seeds, write_results
 from config.settings import Settings
 from detectors.plan import NumberingPlan
-from streams.evaluate.calls import Calls, CallTable, Ints
+from streams.evaluate.calls import Calls, Ints, calls_in
 from streams.evaluate.labels import LEGITIMATE, Labels
 from streams.evaluate.run import recorded
 from streams.evaluate.suite import read_seeds
-from streams.ingest.step import Ingest
+from streams.simulate.scenario import Scenario
 from streams.simulate.suite import suite_scenarios
 from streams.switches.protected import ProtectedNumbers, protected_numbers
 
@@ -63,10 +63,7 @@ def main() -> None:
 
 
 def _rows(seeds: Sequence[Counts]) -> Iterator[Mapping[str, Any]]:
-    together: Counts = defaultdict(lambda: [0] * (1 + len(AFTER)))
-    for counts in seeds:
-        _add(together, counts)
-    for group, counted in together.items():
+    for group, counted in _together(seeds).items():
         for place, after in enumerate(AFTER, 1):
             single = [of_seed[group][place] / of_seed[group][0] for of_seed in seeds if group in of_seed]
             yield row_over_seeds(
@@ -77,26 +74,25 @@ def _rows(seeds: Sequence[Counts]) -> Iterator[Mapping[str, Any]]:
             )
 
 
-def _add(counts: Counts, more: Counts) -> None:
-    for group, counted in more.items():
-        counts[group] = [a + b for a, b in zip(counts[group], counted, strict=True)]
+def _together(parts: Iterable[Counts]) -> Counts:
+    sums: Counts = defaultdict(lambda: [0] * (1 + len(AFTER)))
+    for counts in parts:
+        for group, counted in counts.items():
+            sums[group] = [a + b for a, b in zip(sums[group], counted, strict=True)]
+    return dict(sums)
 
 
 def counts_of_seed(seed: int) -> Counts:
     """Of all scenarios of a seed; groups are ``all``, kinds and sizes of campaigns."""
     settings = Settings()
-    plan, protected = (
-        NumberingPlan.load(settings.numbering),
-        protected_numbers(settings.numbering.home_country),
-    )
-    counts: Counts = defaultdict(lambda: [0] * (1 + len(AFTER)))
-    for _, scenario in suite_scenarios(seed):
-        traffic, ingest, table = recorded(scenario), Ingest(settings=settings, plan=plan), CallTable()
-        for record in traffic.records:
-            for frame in ingest([record]).frames.values():
-                table.add(frame)
-        _add(counts, counts_of(table.calls(), traffic.labels, protected))
-    return dict(counts)
+    plan = NumberingPlan.load(settings.numbering)
+    protected = protected_numbers(settings.numbering.home_country)
+
+    def counts_of_scenario(scenario: Scenario) -> Counts:
+        traffic = recorded(scenario)
+        return counts_of(calls_in(traffic.records, settings, plan), traffic.labels, protected)
+
+    return _together(counts_of_scenario(scenario) for _, scenario in suite_scenarios(seed))
 
 
 def counts_of(calls: Calls, labels: Labels, protected: ProtectedNumbers) -> Counts:
@@ -108,13 +104,12 @@ def counts_of(calls: Calls, labels: Labels, protected: ProtectedNumbers) -> Coun
     of_call, best = np.empty(len(ids), np.int64), np.full(len(ids), -1)
     of_call[of_row] = label[malicious]
     np.maximum.at(best, of_row, seen[malicious])
-    counts: Counts = defaultdict(lambda: [0] * (1 + len(AFTER)))
+    parts = []
     for number, campaign in enumerate(labels.campaigns):
         of_campaign = best[of_call == number]
         counted = [len(of_campaign), *(int((of_campaign >= after).sum()) for after in AFTER)]
-        for group in ("all", campaign.kind, campaign.size):
-            _add(counts, {group: counted})
-    return dict(counts)
+        parts += [{group: counted} for group in ("all", campaign.kind, campaign.size)]
+    return _together(parts)
 
 
 def most_seen_before(calls: Calls, label: CampaignOfRow, protected: ProtectedNumbers) -> Ints:

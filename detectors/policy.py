@@ -350,6 +350,10 @@ def called_lately(row: Any, caller: Any, time: Any) -> Any:
     return False
 
 
+SELLING = ("", "marketing")
+"""Categories of companies whose calls sell, or may."""
+
+
 @inlined
 def sells(company: Any, category: Any) -> Any:
     """Whether calls of a company are counted: those that sell, or may."""
@@ -394,7 +398,8 @@ def attempted(row: Any, caller: Any, c: Any, i: Any, s: Any, p: Any, lists: Any,
     minute = local_minute(p.clock, time) if company != 0 else np.int64(0)
     kind = judge(refuses, pair, category, minute, p)
     refuses = refuses and pair & (CONSENTED | CONSENTED_TO_ALL) == 0
-    if sells(company, category):
+    selling = sells(company, category)
+    if selling:
         count_company_call(s.marketers, company, time)
     if kind == ALLOWED and (listed or callee <= 0 or (at < 0 and not refuses)):
         return
@@ -406,7 +411,7 @@ def attempted(row: Any, caller: Any, c: Any, i: Any, s: Any, p: Any, lists: Any,
             return
         inbound = np.float64(total(own.day_attempts))
     company_wronged, company_calls = np.float64(0), np.float64(0)
-    if kind != ALLOWED and sells(company, category):
+    if kind != ALLOWED and selling:
         company_wronged, company_calls = count_company_breach(s.marketers, company, callee)
     calls_day = total(row.day_attempts)
     at = marketer_at(
@@ -514,7 +519,7 @@ class Policy:
     def _persists(self, f: dict[str, float]) -> bool:
         """Whether a caller or its company goes on breaking rules, and has no calls that people may need to
         get."""
-        marketer = CATEGORIES[int(f["category"])] in ("", "marketing")
+        marketer = CATEGORIES[int(f["category"])] in SELLING
         often = self._is_often(f["wronged"], f["calls_day"])
         return marketer and (often or self._is_often(f["company_wronged"], f["company_calls"]))
 

@@ -126,8 +126,6 @@ class _Clue(NamedTuple):
 
 
 S = TypeVar("S", bound=Suspect)
-SELLS = ("", "marketing")
-"""Categories of calls that sell, or may."""
 
 
 class Spoken(NamedTuple):
@@ -384,7 +382,7 @@ class Reference:
         code = CATEGORIES.index(category)
         kind = _kind(said, refuses, code, minute, p)
         refuses = refuses and not said & {"consented", "consented to all"}
-        firm = self._firm(company.strip().casefold(), time) if category in SELLS else None
+        firm = self._firm(company.strip().casefold(), time) if category in policy.SELLING else None
         if kind == policy.ALLOWED and (listed or callee <= 0 or (suspect is None and not refuses)):
             return
         inbound = 0

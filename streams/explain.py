@@ -19,6 +19,7 @@ from streams.respond.allow import AllowList
 from streams.respond.guards import objection_to
 from streams.respond.measures import measure_for
 from streams.respond.modes import proposal_mode
+from streams.respond.register import Register
 from streams.switches.protected import protected_numbers
 from streams.switches.validation import rule_id_of
 from streams.wire.records import ISSUED, Action, BlockRule, ListEntry, RuleChange
@@ -200,9 +201,8 @@ def _known(match: Match, rules: Rules) -> RuleChange | None:
 
 def _action(proposal: Proposal, settings: Settings) -> Action:
     """What a rule would do; the register of enterprise numbers is not known here."""
-    protected, caller = protected_numbers(settings.numbering.home_country), proposal.match.caller
-    serves = caller is not None and (protected.is_service(caller) or protected.is_enterprise(caller))
-    return measure_for(proposal, serves, settings.respond).action
+    register = Register(protected_numbers(settings.numbering.home_country))
+    return measure_for(proposal, register.serves(proposal.match.caller, 0), settings.respond).action
 
 
 def _state_of(rule: BlockRule) -> str:

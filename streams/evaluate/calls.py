@@ -100,8 +100,13 @@ class CallTable:
 
 def calls_of(events: Iterable[Mapping[str, Any]], settings: Settings, plan: NumberingPlan) -> Calls:
     """The calls in ``events``, dicts as on the topic `calls`, read as `ingest` reads them."""
+    return calls_in(records_of(events), settings, plan)
+
+
+def calls_in(records: Iterable[SourceRecord], settings: Settings, plan: NumberingPlan) -> Calls:
+    """The calls in ``records`` of the topic `calls`, read as `ingest` reads them."""
     ingest, table = Ingest(plan, settings), CallTable()
-    for record in records_of(events):
+    for record in records:
         for frame in ingest([record]).frames.values():
             table.add(frame)
     return table.calls()

@@ -94,29 +94,33 @@ class AllowList:
                 raise ValueError("value is empty, the name of a trunk was expected")
             return [(self._trunks, entry.value)]
         bare = _SEPARATORS.sub("", entry.value)
+        e164 = e164_forms(entry.value, self._country)
         if entry.type == "prefix":
             if not _PREFIX.fullmatch(bare):
                 raise ValueError(
                     f"value {entry.value!r} is not a prefix, digits such as +8613800* were expected"
                 )
-            return [(self._prefixes, digits) for digits in self._e164_forms(bare.removesuffix("*"))]
+            return [(self._prefixes, digits) for digits in e164]
         if _NUMBER.fullmatch(bare):
-            numbers = [(self._numbers, digits) for digits in self._e164_forms(bare)]
+            numbers = [(self._numbers, digits) for digits in e164]
             return [*numbers, (self._texts, entry.value)]
         if bare.startswith("+") or not entry.value.strip():
             raise ValueError(f"value {entry.value!r} is not a number such as +8613800138000")
         return [(self._texts, entry.value)]
 
-    def _e164_forms(self, digits: str) -> list[str]:
-        """Every number that digits may stand for: protecting one too many is the lesser mistake."""
-        if digits.startswith("+"):
-            return [digits[1:]]
-        if digits.startswith("00"):
-            return [digits[2:]]
-        forms = [self._country + digits.removeprefix("0")]
-        if digits.startswith(self._country):
-            forms.append(digits)
-        return forms
+
+def e164_forms(value: str, country: str) -> list[str]:
+    """Digits of every number, or prefix of numbers, that an entry's value may stand for: protecting one too
+    many is the lesser mistake. ``country`` is the home country's calling code."""
+    digits = _SEPARATORS.sub("", value).removesuffix("*")
+    if digits.startswith("+"):
+        return [digits[1:]]
+    if digits.startswith("00"):
+        return [digits[2:]]
+    forms = [country + digits.removeprefix("0")]
+    if digits.startswith(country):
+        forms.append(digits)
+    return forms
 
 
 class _Keyed:

@@ -1,13 +1,14 @@
-"""The register of enterprise numbers (400, 800): which of them a company has, by the list `company`.
+"""Callers that serve customers: short service numbers, and enterprise numbers (400, 800) that a company has,
+by the list `company`.
 
-A registered one serves customers, or is shown by somebody who imitates it. Where no entry names one there is
-no register, and each counts as registered. Entries for advertising do not count.
+Who shows one that is registered is the company, or somebody who imitates it. Where no entry names one there
+is no register, and each counts as registered. Entries for advertising do not count.
 """
 
 from __future__ import annotations
 
 from detectors.alert import Match
-from streams.respond.allow import AllowList
+from streams.respond.allow import AllowList, e164_forms
 from streams.switches.protected import ProtectedNumbers
 from streams.wire.records import ListEntry
 
@@ -28,8 +29,10 @@ class Register:
         self._entries.put(entry)
         return True
 
-    def has(self, caller: str, now: int) -> bool:
-        """Whether a rule's ``caller`` is one enterprise number that a company has."""
+    def serves(self, caller: str | None, now: int) -> bool:
+        """Whether a rule's ``caller`` is one number that customers call as well."""
+        if caller is None or self._protected.is_service(caller):
+            return caller is not None
         if not self._protected.is_enterprise(caller):
             return False
         return not self._entries.entries or self._entries.protecting(Match(caller=caller), now) is not None
@@ -38,5 +41,5 @@ class Register:
         return (
             entry.list == "company"
             and entry.category != "marketing"
-            and self._protected.names_enterprises(entry.value)
+            and any(map(self._protected.begins_enterprises, e164_forms(entry.value, self._protected.country)))
         )

@@ -205,7 +205,7 @@ class Respond:
         expires_at = alert.last_seen + self._limits.ttl_ms
         if expires_at <= self._now:
             return []
-        measure = measure_for(proposal, self._serves(proposal.match.caller), self._limits)
+        measure = measure_for(proposal, self._register.serves(proposal.match.caller, self._now), self._limits)
         rule_id = rule_id_of(proposal.match, measure.action)
         known = self._rules.get(rule_id)
         if known is not None and alert.alert_id in known.revoked_alert_ids:
@@ -217,12 +217,6 @@ class Respond:
             self._refuse(alert.alert_id, rule_id, objection)
             return []
         return [self._issue(alert, proposal, measure, mode, known)]
-
-    def _serves(self, caller: str | None) -> bool:
-        """Whether a match's caller is a number that customers call as well."""
-        return caller is not None and (
-            self._protected.is_service(caller) or self._register.has(caller, self._now)
-        )
 
     def _objection(self, match: Match, action: Action, alert: Alert, is_new: bool) -> Objection | None:
         ahead = alert.last_seen - self._now
@@ -237,7 +231,7 @@ class Respond:
         objection = objection_to(match, action, self._protected, self._limits.min_prefix_digits)
         if objection is not None:
             return objection
-        if action == "block" and match.caller is not None and self._register.has(match.caller, self._now):
+        if action == "block" and self._register.serves(match.caller, self._now):
             return Objection("protected", f"{match.caller} is the number of a company, by the lists.")
         entry = self._allowed.protecting(match, self._now)
         return None if entry is None else Objection("allowed", _allowed_by(entry))

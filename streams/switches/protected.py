@@ -43,6 +43,7 @@ class ProtectedNumbers:
         self.emergency = tuple(sorted(emergency))
         self.service = tuple(sorted(service))
         self.enterprise = tuple(sorted(enterprise))
+        self._ranges = (*self.service, *self.enterprise)
         self._spoken = frozenset(text for digits in self.emergency for text in self._as_dialled(digits))
 
     def _as_dialled(self, digits: str) -> tuple[str, ...]:
@@ -65,10 +66,9 @@ class ProtectedNumbers:
         kind, digits = read_pattern(pattern)
         return kind == "number" and _range_of(digits, self.enterprise) is not None
 
-    def names_enterprises(self, value: str) -> bool:
-        """Whether the value of a list's entry, as dialled or E.164, is one enterprise number or several."""
-        digits = self._digits_of_text(value.removesuffix("*").removeprefix("+" + self.country))
-        return digits is not None and any(digits.startswith(first) for first, _, _ in self.enterprise)
+    def begins_enterprises(self, digits: str) -> bool:
+        """Whether a number, or the prefix of several, is of enterprise numbers; country code included."""
+        return any(digits.startswith(first) for first, _, _ in self.enterprise)
 
     def named_by(self, pattern: str) -> str | None:
         """A protected number or range that a rule's ``caller`` or ``callee`` could stop; None if none."""
@@ -99,13 +99,13 @@ class ProtectedNumbers:
     def _of_number(self, digits: str) -> str | None:
         if f"+{digits}" in self._spoken:
             return f"+{digits}"
-        return _range_of(digits, (*self.service, *self.enterprise))
+        return _range_of(digits, self._ranges)
 
     def _within_prefix(self, prefix: str) -> str | None:
         at = bisect_left(self.emergency, prefix)
         if at < len(self.emergency) and self.emergency[at].startswith(prefix):
             return f"+{self.emergency[at]}"
-        for first, _, most in (*self.service, *self.enterprise):
+        for first, _, most in self._ranges:
             if first.startswith(prefix) or (prefix.startswith(first) and len(prefix) <= most):
                 return f"+{first}*"
         return None

@@ -49,7 +49,10 @@ def test_without_a_register_each_is_labelled() -> None:
     assert ruled(respond(company("+862161234567")), STRANGER) == ["label"], "no enterprise number"
 
 
-@pytest.mark.parametrize("value", [NOTIFIER, "4008200001", "400-820-0001", "+86400820*", "400820*"])
+@pytest.mark.parametrize(
+    "value",
+    [NOTIFIER, "4008200001", "400-820-0001", "+86400820*", "400820*", "0086 400 820 0001", "864008200001"],
+)
 def test_who_is_registered_is_labelled_and_everybody_else_blocked(value: str) -> None:
     step = respond(company(value))
     assert ruled(step, NOTIFIER) == ["label"]

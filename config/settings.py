@@ -190,15 +190,18 @@ class BurstSettings(OutcomeSettings):
     """Burst dialling. Why each figure is what it is: docs/detectors/burst.md."""
 
     mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
+    notable_odds: Annotated[float, Field(gt=1)] = Field(
+        2.0, description="odds for abuse at which an alert is medium: worth a look, no rule"
+    )
     odds: Annotated[float, Field(gt=1)] = Field(
         3_000.0, description="odds for abuse at which an alert is high and a rule is proposed"
     )
     calls_10s: Positive = Field(
         6, description="attempts in 10 s that make a number suspect; people dial 1 or 2"
     )
-    calls_1m: Positive = Field(6, description="attempts in 1 min that make a number suspect; couriers make 1")
+    calls_1m: Positive = Field(5, description="attempts in 1 min that make a number suspect; couriers make 1")
     calls_10m: Positive = Field(
-        8, description="attempts in 10 min that make a number suspect; couriers make 10, and are answered"
+        6, description="attempts in 10 min that make a number suspect; couriers make 10, and are answered"
     )
     fan_out: Share = Field(
         0.6, description="least share of distinct callees; redials of one callee are below"
@@ -253,7 +256,14 @@ class FloodSettings(Section):
     calls_10s: Positive = Field(6, description="attempts on one callee in 10 s that make a flood")
     calls_1m: Positive = Field(7, description="attempts on one callee in 1 min that make a flood")
     calls_10m: Positive = Field(8, description="attempts on one callee in 10 min that make a flood")
-    watch_10m: Positive = Field(5, description="attempts in 10 min from which a callee's callers are noted")
+    calls_1h: Positive = Field(
+        12, description="attempts on one callee in an hour that make a flood where hardly any becomes talk"
+    )
+    calls_1d: Positive = Field(24, description="the same for a day")
+    watch_10m: Positive = Field(
+        5,
+        description="attempts in 10 min from which a callee's callers are noted; or half of the two above",
+    )
     habit_factor: Annotated[float, Field(ge=1)] = Field(
         4.0, description="times its ordinary attempts in 10 min that a callee must get"
     )
@@ -367,7 +377,7 @@ class PlaceSettings(Section):
         0.9, gt=0, lt=1, description="share of an abused range's numbers that come the wrong way"
     )
     medium_odds: Annotated[float, Field(gt=1)] = Field(
-        200.0, description="odds for abuse at which there is an alert"
+        20.0, description="odds for abuse at which there is an alert"
     )
     odds: Annotated[float, Field(gt=1)] = Field(
         10_000.0, description="odds for abuse at which it is high and a rule is proposed"
@@ -770,6 +780,10 @@ class ProfileSettings(Section):
     )
     notable_change: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.2, description="least change of a notable answer-seizure ratio"
+    )
+    pumping_odds: Annotated[float, Field(gt=1)] = Field(
+        100_000,
+        description="odds at which numbers new that day, whose calls are short, are taken to pump a trunk",
     )
     confirm_pools: Positive = Field(2, description="successive outlying pools that make an alert")
     hold_seconds: Positive = Field(1_800, description="an outlying level is learnt as usual after this long")

@@ -51,10 +51,10 @@ from detectors.shape import (
     score_of,
     weighed,
 )
-from detectors.signals import CONTACT, CONTACTS, FAILED, PENDING, TALKED, UNWANTED
+from detectors.signals import BRIEF, CONTACT, CONTACTS, FAILED, GIVEN_UP, PENDING, TALKED, UNWANTED
 from detectors.subjects import index_of, power_of_two, zeros
 from detectors.suspects import room_for
-from detectors.windows import distinct, total
+from detectors.windows import MINUTE, distinct, total
 
 FEATURES = (
     Feature("calls_10s", "calls", "attempts on the callee in the last 10 s", 1),
@@ -70,6 +70,9 @@ FEATURES = (
     Feature(
         "answered_share", "share", "of the calls of the last 10 minutes that are over, those answered", 1
     ),
+    Feature("span", "min", "over which it is a flood: 10, 60, or 1 440 for the last day", 10),
+    Feature("calls_span", "calls", "attempts over the span", 1),
+    Feature("talked_span", "calls", "those answered for more than 20 s", 1),
 )
 
 EVIDENCE = (
@@ -79,12 +82,17 @@ EVIDENCE = (
 """What an alert lists besides."""
 
 SCATTERED = 2.5
-"""Times the gate that calls must be of which most callers make but one: so people call back a missed call."""
+"""Times the gate that calls must be of which most callers make but one, unless the gate is passed by
+strangers who make it ring: so people call back a missed call."""
+GIVEN_UP_SHARE = 0.2
+SHORT_SPAN, LONG_SPANS = 10.0, (60.0, 1_440.0)
+"""Minutes. A campaign may last for hours, with a call every few minutes."""
 IN_USE = 4.0
 """Talks, and calls pending, in ten minutes beyond the abusive share that show a line in use."""
 AUTOMATIC = 0.8
 """Share of answered calls from which the callee is an automatic service."""
 TEN_MINUTES_A_DAY = 144.0
+HOURS_BEFORE = 23.0
 MOST_PROPOSALS = 16
 FEW_CALLERS = 5
 """Up to so many repeaters of one block are proposed one by one."""
@@ -92,6 +100,8 @@ MOSTLY = 0.5
 """Share of calls by strangers below which a finding without a rule is low: an alarm centre, a help line."""
 ALL_BUT = 0.95
 """Share of a trunk's calls to the callee that must be by strangers without talk."""
+FRUITLESS = (UNWANTED, BRIEF, GIVEN_UP)
+"""Outcomes of calls that came to nothing."""
 COVERED = 0.5
 """Share of those from which narrower proposals are enough."""
 
@@ -101,6 +111,8 @@ class FloodParameters(NamedTuple):
     calls_10s: float
     calls_1m: float
     calls_10m: float
+    calls_1h: float
+    calls_1d: float
     watch: int
     habit_factor: float
     min_ends: float
@@ -121,6 +133,8 @@ def parameters_of(settings: FloodSettings) -> FloodParameters:
         calls_10s=float(settings.calls_10s),
         calls_1m=float(settings.calls_1m),
         calls_10m=float(settings.calls_10m),
+        calls_1h=float(settings.calls_1h),
+        calls_1d=float(settings.calls_1d),
         watch=settings.watch_10m,
         habit_factor=settings.habit_factor,
         min_ends=float(settings.min_ends),
@@ -204,7 +218,81 @@ def copy_contacts(watched: Any, callee: Any, into: Any) -> None:
 
 
 @inlined
-def look(row: Any, p: Any, f: Any) -> Any:
+def pestering(watched: Any, callee: Any, since: Any) -> Any:
+    """Noted attempts after ``since`` (ms) by strangers whom nobody talked with, where the callee is made to
+    ring rather than called: callers give up a fifth of what is over after a ring. Else 0.
+
+    Not where the network lost half of them.
+    """
+    at = index_of(watched.keys, callee)
+    if at < 0:
+        return np.int64(0)
+    bad, over, given_up, lost = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for k in range(min(watched.written[at], CONTACTS)):
+        contact = watched.contacts[at, k]
+        if contact.time <= since:
+            continue
+        lost += contact.outcome == FAILED
+        over += contact.outcome != PENDING
+        given_up += contact.outcome == GIVEN_UP
+        bad += contact.stranger == 1 and contact.outcome != TALKED and contact.outcome != FAILED
+    if given_up < GIVEN_UP_SHARE * over or 2 * lost > over:
+        return np.int64(0)
+    return bad
+
+
+@inlined
+def _odds(calls: Any, talked: Any, p: Any) -> Any:
+    """Log-odds of calls of a long time, of which ``talked`` became talk; all others are over by now."""
+    return (calls - talked) * p.against.dialler.unanswered + talked * p.against.dialler.talked
+
+
+@inlined
+def is_watched_for_long(row: Any, p: Any) -> Any:
+    """Whether a callee's attempts are noted although they are few in ten minutes."""
+    hour = np.float64(total(row.hour_attempts))
+    if 2.0 * hour >= p.calls_1h and _odds(hour, np.float64(total(row.hour_talked)), p) > 0.0:
+        return True
+    day = np.float64(total(row.day_attempts))
+    return 2.0 * day >= p.calls_1d and _odds(day, np.float64(total(row.day_talked)), p) > 0.0
+
+
+@inlined
+def look_long(row: Any, watched: Any, callee: Any, p: Any, f: Any) -> Any:
+    """As `look`, over the last hour and the last day, of a callee that is made to ring."""
+    day, hour = np.float64(total(row.day_attempts)), np.float64(total(row.hour_attempts))
+    if hour < p.calls_1h and day < p.calls_1d:
+        return NOTHING
+    talked, span, calls, outcome = 0.0, 0.0, 0.0, 0.0
+    if hour >= p.calls_1h and hour >= p.habit_factor * (day - hour) / HOURS_BEFORE:
+        talked = np.float64(total(row.hour_talked))
+        span, calls, outcome = LONG_SPANS[0], hour, _odds(hour, talked, p)
+    if day >= p.calls_1d:
+        talked_day = np.float64(total(row.day_talked))
+        odds = _odds(day, talked_day, p)
+        if odds > outcome:
+            talked, span, calls, outcome = talked_day, LONG_SPANS[1], day, odds
+    if outcome < p.notable:
+        return NOTHING
+    since = row.newest - np.int64(span) * MINUTE
+    if 2.0 * np.float64(pestering(watched, callee, since)) < min(p.calls_1h, p.calls_1d):
+        return NOTHING
+    f[:] = 0.0
+    f[2], f[8], f[9] = np.float64(total(row.attempts)), day, outcome
+    f[11], f[12], f[13] = span, calls, talked
+    if outcome < p.threshold or talked > IN_USE + p.abusive_talked * calls:
+        return MEDIUM
+    return HIGH
+
+
+@inlined
+def calls_of(f: Any) -> Any:
+    """Attempts on the callee that its features speak of."""
+    return np.int64(f[12])
+
+
+@inlined
+def look(row: Any, watched: Any, callee: Any, p: Any, f: Any) -> Any:
     """Level of one callee's row; its features into ``f``."""
     calls = np.float64(total(row.attempts))
     if calls < min(p.calls_10s, p.calls_1m, p.calls_10m):
@@ -213,7 +301,10 @@ def look(row: Any, p: Any, f: Any) -> Any:
     calls_1m = np.float64(total(row.ten_seconds))
     rate = max(calls_10s / p.calls_10s, calls_1m / p.calls_1m, calls / p.calls_10m)
     callers = min(distinct(row.counterparts), calls)
-    if rate < (SCATTERED if 2.0 * callers > calls else 1.0):
+    if rate < 1.0:
+        return NOTHING
+    is_scattered = rate < SCATTERED and 2.0 * callers > calls
+    if is_scattered and pestering(watched, callee, row.newest - 10 * MINUTE) < p.calls_10m:
         return NOTHING
     if 2.0 * np.float64(total(row.failed)) >= calls:
         return NOTHING
@@ -230,6 +321,7 @@ def look(row: Any, p: Any, f: Any) -> Any:
     f[0], f[1], f[2], f[3] = calls_10s, calls_1m, calls, callers
     f[4], f[5], f[6], f[7], f[8], f[9] = ends, talked, pending, habit, day, outcome
     f[10] = np.float64(total(row.answered)) / max(np.float64(total(row.ends)), 1.0)
+    f[11], f[12], f[13] = SHORT_SPAN, calls, talked
     if ends >= p.min_ends and f[10] >= AUTOMATIC:
         return NOTHING
     if ends < p.min_ends or outcome < p.threshold or talked + pending > IN_USE + p.abusive_talked * ends:
@@ -237,7 +329,67 @@ def look(row: Any, p: Any, f: Any) -> Any:
     return HIGH
 
 
-def look_reference(counts: Counts, p: FloodParameters) -> tuple[int, list[float]]:
+def _odds_reference(calls: int, talked: int, p: FloodParameters) -> float:
+    weights = p.against.dialler
+    return (calls - talked) * weights.unanswered + talked * weights.talked
+
+
+def _spans_reference(counts: Counts) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Attempts and talks of the last hour and the last day."""
+    return (
+        (counts.calls(600_000, 6), counts.talks(600_000, 6)),
+        (counts.calls(10_800_000, 8), counts.talks(10_800_000, 8)),
+    )
+
+
+def is_watched_for_long_reference(counts: Counts, p: FloodParameters) -> bool:
+    """As `is_watched_for_long`."""
+    return any(
+        2 * calls >= gate and _odds_reference(calls, talked, p) > 0
+        for (calls, talked), gate in zip(_spans_reference(counts), (p.calls_1h, p.calls_1d), strict=True)
+    )
+
+
+class Note(NamedTuple):
+    """A noted attempt in plain Python."""
+
+    time: int
+    outcome: int
+    stranger: bool
+
+
+def pestering_reference(notes: list[Note], since: int) -> int:
+    """As `pestering`."""
+    became = [note.outcome for note in notes if note.time > since]
+    over = sum(outcome != PENDING for outcome in became)
+    if became.count(GIVEN_UP) < GIVEN_UP_SHARE * over or 2 * became.count(FAILED) > over:
+        return 0
+    return sum(n.stranger and n.outcome not in (TALKED, FAILED) for n in notes if n.time > since)
+
+
+def look_long_reference(counts: Counts, notes: list[Note], p: FloodParameters) -> tuple[int, list[float]]:
+    """As `look_long`, from the events themselves."""
+    hour, day = _spans_reference(counts)
+    unusual = hour[0] >= p.habit_factor * (day[0] - hour[0]) / HOURS_BEFORE
+    found = [
+        (_odds_reference(calls, talked, p), -span, calls, talked)
+        for (calls, talked), gate, fits, span in (
+            (hour, p.calls_1h, unusual, LONG_SPANS[0]),
+            (day, p.calls_1d, True, LONG_SPANS[1]),
+        )
+        if calls >= gate and fits
+    ]
+    odds, span, calls, talked = max(found, default=(0.0, 0.0, 0, 0))
+    pestered = pestering_reference(notes, counts.newest - int(-span) * MINUTE)
+    if odds < p.notable or 2 * pestered < min(p.calls_1h, p.calls_1d):
+        return NOTHING, []
+    calls_10m = counts.calls(60_000, 10)
+    features = [0, 0, calls_10m, 0, 0, 0, 0, 0, day[0], odds, 0, -span, calls, talked]
+    certain = odds >= p.threshold and talked <= IN_USE + p.abusive_talked * calls
+    return (HIGH if certain else MEDIUM), [float(value) for value in features]
+
+
+def look_reference(counts: Counts, notes: list[Note], p: FloodParameters) -> tuple[int, list[float]]:
     """What `look` decides, and its features, from the events themselves."""
     calls_10s, calls_1m, calls = counts.calls(2_000, 5), counts.calls(10_000, 6), counts.calls(60_000, 10)
     day = counts.calls(10_800_000, 8)
@@ -245,7 +397,8 @@ def look_reference(counts: Counts, p: FloodParameters) -> tuple[int, list[float]
     gates = (calls_10s / p.calls_10s, calls_1m / p.calls_1m, calls / p.calls_10m)
     outage = 2 * counts.recent(counts.failures) >= calls
     callers = min(counts.counterparts(), calls)
-    gate = SCATTERED if 2 * callers > calls else 1
+    pestered = pestering_reference(notes, counts.newest - 10 * MINUTE)
+    gate = SCATTERED if 2 * callers > calls and pestered < p.calls_10m else 1
     if max(gates) < gate or outage or calls < p.habit_factor * habit:
         return NOTHING, []
     aside = counts.recent(counts.failures) + counts.recent(counts.marked)
@@ -256,6 +409,7 @@ def look_reference(counts: Counts, p: FloodParameters) -> tuple[int, list[float]
     if outcome < p.notable or automatic:
         return NOTHING, []
     features = [calls_10s, calls_1m, calls, callers, ends, talked, pending, habit, day, outcome, answered]
+    features += [SHORT_SPAN, calls, talked]
     in_use = talked + pending > IN_USE + p.abusive_talked * ends
     certain = ends >= p.min_ends and outcome >= p.threshold and not in_use
     return (HIGH if certain else MEDIUM), features
@@ -275,7 +429,10 @@ class Flood:
         f = signal.features
         contacts = _Contacts(signal, self._settings)
         level, proposals = signal.level, list[Proposal]()
-        if level >= HIGH:
+        if level >= HIGH and f["span"] > SHORT_SPAN:
+            proposals = contacts.pesterers(call)
+            level = HIGH if proposals else MEDIUM
+        elif level >= HIGH:
             proposals = contacts.callers(call) + contacts.blocks(call)
             trunks = contacts.trunks(call, self._trunks)
             proposals = (trunks + proposals)[:MOST_PROPOSALS]
@@ -285,7 +442,7 @@ class Flood:
         return Finding(
             subject_type="callee",
             subject_value=call.callee_spelled,
-            kind="call_bombing" if f["callers_10m"] * 3 < f["calls_10m"] else "call_flood",
+            kind="call_bombing" if 3 * contacts.callers_of(f) < f["calls_span"] else "call_flood",
             level=level,
             score=score_of(f["outcome"]),
             evidence=self._evidence(f, contacts),
@@ -296,21 +453,33 @@ class Flood:
 
     def _evidence(self, f: dict[str, float], contacts: _Contacts) -> Any:
         p = self._parameters
+        gate = p.calls_1h if f["span"] == LONG_SPANS[0] else p.calls_1d
         rate = max(
             (f["calls_10s"] / p.calls_10s, "calls_10s"),
             (f["calls_1m"] / p.calls_1m, "calls_1m"),
             (f["calls_10m"] / p.calls_10m, "calls_10m"),
+            (f["calls_span"] / gate if f["span"] > SHORT_SPAN else 0.0, "calls_span"),
         )
+        over = f["calls_span"] if f["span"] > SHORT_SPAN else f["ends"]
         return weighed(
             [
                 (rate[1], f[rate[1]], 1, min(math.log2(1 + rate[0]), 4.0)),
                 ("habit_10m", f["habit_10m"], 0.1, 1.0),
-                ("talked_share", f["talked"] / max(f["ends"], 1.0), 0.5, f["outcome"]),
+                ("talked_share", f["talked_span"] / max(over, 1.0), 0.5, f["outcome"]),
                 ("stranger_share", contacts.stranger_share, 0.3, contacts.stranger_share),
             ]
         )
 
     def _sentence(self, f: dict[str, float], call: Call, contacts: _Contacts) -> str:
+        if f["span"] > SHORT_SPAN:
+            span = "an hour" if f["span"] == LONG_SPANS[0] else "a day"
+            return (
+                f"{call.callee_spelled} was called {f['calls_span']:.0f} times in {span} by at least "
+                f"{contacts.callers_of(f):.0f} numbers, {contacts.stranger_share:.0%} of the calls by "
+                f"strangers; {f['talked_span']:.0f} of them became talk; "
+                f"last over trunk {call.trunk or 'unknown'}, "
+                f"from {call.from_network or 'unknown'}."
+            )
         callers = "more than 150" if f["callers_10m"] >= 150 else f"about {f['callers_10m']:.0f}"
         outcome = (
             f"{f['talked']:.0f} of {f['ends']:.0f} finished calls became talk"
@@ -341,13 +510,17 @@ class _Contacts:
         self._all = [
             _Contact(caller, trunk, outcome, bool(stranger))
             for caller, _, trunk, time, outcome, stranger in recent
-            if time > signal.time - 600_000 and outcome != FAILED
+            if time > signal.time - MINUTE * signal.features["span"] and outcome != FAILED
         ]
         talked = {contact.caller for contact in self._all if contact.outcome == TALKED}
         self._bad = [c for c in self._all if c.stranger and c.caller not in talked]
         self._by_caller: dict[int, list[_Contact]] = defaultdict(list)
         for contact in self._bad:
             self._by_caller[contact.caller].append(contact)
+
+    def callers_of(self, f: dict[str, float]) -> float:
+        """Distinct callers of the signal's span; of a long one those that were noted."""
+        return f["callers_10m"] if f["span"] == SHORT_SPAN else len({c.caller for c in self._all})
 
     @property
     def stranger_share(self) -> float:
@@ -356,7 +529,7 @@ class _Contacts:
     def _proven(self, callers: list[int]) -> bool:
         """Whether at least half of these callers' attempts are known to have come to nothing."""
         attempts = [contact for caller in callers for contact in self._by_caller[caller]]
-        return 2 * sum(contact.outcome == UNWANTED for contact in attempts) >= len(attempts)
+        return 2 * sum(contact.outcome in FRUITLESS for contact in attempts) >= len(attempts)
 
     def _repeaters(self) -> list[int]:
         return sorted(
@@ -400,6 +573,15 @@ class _Contacts:
             if caller not in covered
         ]
 
+    def pesterers(self, call: Call) -> list[Proposal]:
+        """Strangers who called twice as often as is enough in ten minutes, and gave up after a ring."""
+        return [
+            proposal(_to(call, f"+{caller}"), len(self._by_caller[caller]), 1, 1)
+            for caller in self._repeaters()
+            if len(self._by_caller[caller]) >= 2 * self._settings.caller_attempts
+            and any(contact.outcome == GIVEN_UP for contact in self._by_caller[caller])
+        ][:MOST_PROPOSALS]
+
     def blocks(self, call: Call) -> list[Proposal]:
         return [
             proposal(
@@ -423,7 +605,7 @@ class _Contacts:
             over = [contact for contact in self._all if contact.trunk == trunk]
             bad = [contact for contact in self._bad if contact.trunk == trunk]
             covered = sum(contact.caller in narrow for contact in bad)
-            proven = sum(contact.outcome == UNWANTED for contact in bad)
+            proven = sum(contact.outcome in FRUITLESS for contact in bad)
             enough = len(bad) >= self._settings.trunk_attempts and len(bad) >= ALL_BUT * len(over)
             if name and enough and 2 * proven >= len(bad) and covered < COVERED * len(bad):
                 callers = len({contact.caller for contact in bad})

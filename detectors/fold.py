@@ -56,10 +56,12 @@ from detectors.shape import (
 )
 from detectors.shares import Shares, new_shares
 from detectors.signals import (
+    BRIEF,
     BUSY,
     CONTACT,
     CONTACTS,
     FAILED,
+    GIVEN_UP,
     SIGNAL,
     TALKED,
     UNWANTED,
@@ -390,6 +392,8 @@ def _caller_row(c: Any, i: Any, news: Any, s: Any, p: Any, lists: Any, out: Any)
         called = find(s.callees, number)
         if called >= 0:
             inbound = np.float64(total(s.callees.rows[called].day_attempts))
+        if inbound == 0.0 and total(row.day_attempts) <= 1:
+            out.counted[i] |= np.uint8(4)
     if p.burst.on and status != EMERGENCY:
         f = out.signals[out.used[0]].features
         level = burst.look(row, inbound, c.caller_kind[i], p.burst, f)
@@ -492,7 +496,7 @@ def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
             note_ordinary(block, time, callee)
     if not p.flood.on or _service(c.callee_status[i]):
         return
-    if total(row.attempts) < p.flood.watch:
+    if total(row.attempts) < p.flood.watch and not flood.is_watched_for_long(row, p.flood):
         return
     if news & 1:
         stranger = key == 0 or not acquainted(row, caller)
@@ -508,13 +512,19 @@ def _callee_row(c: Any, i: Any, news: Any, s: Any, p: Any, out: Any) -> None:
             outcome = BUSY
         elif _is_talk(c, i):
             outcome = TALKED
+        elif c.answered[i] == 1:
+            outcome = BRIEF
+        elif candidates.gave_up_soon(c.answered[i], c.ring_ms[i], c.released_by[i]):
+            outcome = GIVEN_UP
         else:
             outcome = UNWANTED
         flood.note_outcome(s.watched, callee, c.call[i], outcome)
     f = out.signals[out.used[0]].features
-    level = flood.look(row, p.flood, f)
+    level = flood.look(row, s.watched, callee, p.flood, f)
+    if level == NOTHING:
+        level = flood.look_long(row, s.watched, callee, p.flood, f)
     if level != NOTHING:
-        calls = np.int64(f[2])
+        calls = flood.calls_of(f)
         if speak(out, s.spoken, np.int64(FLOOD), callee, callee, i, time, news & 1, calls, level):
             flood.copy_contacts(s.watched, callee, out.contacts[out.used[1]])
             out.signals[out.used[0] - 1].contacts = np.int32(out.used[1])

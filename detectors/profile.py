@@ -22,7 +22,10 @@ from river.stats import RollingQuantile
 
 from config.settings import ProfileSettings
 from detectors.alert import SEVERITIES, Alert, Evidence, Severity, Subject, SubjectType, Window, content_id
+from detectors.calls import text_hash
+from detectors.pumping import SAMPLES, NewCalls, Pumping
 from detectors.seasons import Seasons
+from detectors.shape import score_of
 
 Key = tuple[SubjectType, str]
 """Type and value of a subject: a trunk, or a pair of networks as ``CM>CU``."""
@@ -73,19 +76,23 @@ TALK = Feature("mean_talk_ms", True, 0.15, 1.4)
 CALLEES = Feature("callees_per_attempt", True, 0.05, 0.3)
 FAILED = Feature("failed_share", False, 0.03, 0.3)
 UNWANTED = Feature("unwanted_share", False, 0.03, 0.4)
+NEW_SHORT = Feature("new_short_share", False, 0.03, 0.3)
 FEATURES = (ATTEMPTS, ANSWERED, RING, TALK, CALLEES, FAILED, UNWANTED)
+TOLD = (*FEATURES, NEW_SHORT)
+"""What an alert may list."""
 FLOORS = {feature.name: feature.floor for feature in FEATURES}
 DRIFT_FEATURES = (ANSWERED, RING, TALK)
 """Not the attempts: they have their daily course, and a step in them is an outlier."""
 WORSE = {ANSWERED: -1, TALK: -1, CALLEES: -1, UNWANTED: 1}
 """Features, and where each goes in an attack."""
-ORDER = {feature.name: place for place, feature in enumerate(FEATURES)}
+ORDER = {feature.name: place for place, feature in enumerate(TOLD)}
 
 
 ADVICE = {
     "outlier": "look at who calls over it and ask the sending network what changed",
     "drift": "look at who calls over it and ask the sending network what changed",
     "attack": "look at who calls over it and ask the sending network to stop them",
+    "pumping": "look at the sampled calls and ask the sending network who sells this traffic",
     "outage": "the network loses calls, so look for a fault before an attack",
 }
 
@@ -102,6 +109,9 @@ PHRASES: dict[str, Callable[[float, float], str]] = {
     CALLEES.name: lambda a, t: f"{a:.2f} distinct callees per attempt (usual {t:.2f})",
     FAILED.name: lambda a, t: f"{a:.0%} of its calls lost by the network (usual {t:.0%})",
     UNWANTED.name: lambda a, t: f"{a:.0%} refused, given up after a ring or to no number (usual {t:.0%})",
+    NEW_SHORT.name: lambda a, t: (
+        f"{a:.0%} of the calls by numbers new that day answered and over within 6 s (usual {t:.0%})"
+    ),
 }
 
 
@@ -124,6 +134,12 @@ class Sums:
     invalid: int = 0
     refused: int = 0
     one_ring: int = 0
+    new_ends: int = 0
+    new_short: int = 0
+    new_callees: int = 0
+    """64-bit linear-counting bitmap."""
+    new_call: str = ""
+    """``call_id`` of the one of ``new_short`` with the least `text_hash`."""
 
     def add(self, other: Sums) -> None:
         self.attempts += other.attempts
@@ -140,6 +156,10 @@ class Sums:
         self.invalid += other.invalid
         self.refused += other.refused
         self.one_ring += other.one_ring
+        self.new_ends += other.new_ends
+        self.new_short += other.new_short
+        self.new_callees |= other.new_callees
+        self.new_call = min(filter(None, (self.new_call, other.new_call)), key=text_hash, default="")
 
 
 @dataclass(slots=True)
@@ -242,6 +262,7 @@ class Episode:
     """Feature to deviations it moved, summed over the pools in which it was notable."""
     drifted: dict[Feature, tuple[float, float]]
     """Feature to its level before and after, in its own unit."""
+    samples: list[str] = field(default_factory=list)
 
     def absorb(self, later: Episode) -> None:
         self.end = later.end
@@ -256,12 +277,16 @@ class Episode:
         for feature, off in later.moved.items():
             self.moved[feature] = self.moved.get(feature, 0.0) + off
         self.drifted.update(later.drifted)
+        self.samples = list(dict.fromkeys([*self.samples, *later.samples]))[-SAMPLES:]
 
     def kind(self) -> str:
         """What it is, by what moved: calls that the network loses are an outage, whatever else follows from
-        it; more attempts of which more come to nothing are an attack."""
+        it; more attempts of which more come to nothing are an attack; calls that new numbers end at once are
+        pumped."""
         if not self.moved:
             return "drift"
+        if NEW_SHORT in self.moved:
+            return "pumping"
         if self.moved.get(FAILED, 0.0) > 0:
             return "outage"
         worse = any(self.moved.get(feature, 0.0) * sign > 0 for feature, sign in WORSE.items())
@@ -285,6 +310,7 @@ class OpenAlert:
 class Watched:
     """One subject."""
 
+    pumping: Pumping
     since: int
     """Start of its first pool, seconds since the epoch."""
     start: int
@@ -358,7 +384,8 @@ class TrafficModel:
         if watched is None:
             if len(held) >= self._settings.tracked_trunks:
                 self._evict(held, second, alerts)
-            watched = held[key] = Watched(since=second, start=second)
+            pumping = Pumping(math.log(self._settings.pumping_odds))
+            watched = held[key] = Watched(pumping=pumping, since=second, start=second)
             delta = self._settings.drift_delta
             if key[0] == "trunk":
                 watched.drift = {f: DriftWatch(ADWIN(delta=delta, clock=DRIFT_CLOCK)) for f in DRIFT_FEATURES}
@@ -413,10 +440,50 @@ class TrafficModel:
                 drifted=drifted,
             )
             self._suspect(key, watched, episode, alerts)
+        if key[0] == "trunk":
+            told = bool(notable or drifted)
+            self._watch_pumping(key, watched, sums, start, end, mature, told, alerts)
         if not notable:
             watched.relent(1)
         if learning:
             self._learn(watched, found, vector, score, end - start)
+
+    def _watch_pumping(
+        self,
+        key: Key,
+        watched: Watched,
+        sums: Sums,
+        start: int,
+        end: int,
+        mature: bool,
+        told: bool,
+        alerts: list[Alert],
+    ) -> None:
+        """An alert where numbers that are new that day make the calls that `detectors.pumping` looks for.
+        ``told``: all attempts of this pool are counted already."""
+        test = watched.pumping
+        test.update(start, NewCalls(sums.new_ends, sums.new_short, sums.new_callees, sums.new_call))
+        if not mature:
+            test.learn()
+        run, usual = test.pumped(), test.usual
+        if sums.new_short == 0 or run is None:
+            return
+        noise = math.sqrt(usual * (1 - usual) * run.ends)
+        short, ends = run.news()
+        episode = Episode(
+            first=run.first,
+            end=end,
+            calls=0 if told else short,
+            score=score_of(run.odds),
+            severity="medium",
+            networks=frozenset(sorted(sums.networks)[:NAMED]),
+            trunks=frozenset(sums.trunks),
+            observed={NEW_SHORT: (float(short), float(ends))},
+            moved={NEW_SHORT: min((run.short - usual * run.ends) / noise, SCALE_DEVIATIONS)},
+            drifted={},
+            samples=list(run.samples),
+        )
+        self._grow(key, watched, episode, alerts)
 
     def _relate(
         self, watched: Watched, found: dict[Feature, Value]
@@ -606,7 +673,8 @@ def _natural(feature: Feature, level: float) -> float:
 
 
 def _typical(watched: Watched) -> dict[Feature, float]:
-    return {f: _natural(f, b.mean) for f, b in watched.baselines.items() if b.learnt}
+    learnt = {f: _natural(f, b.mean) for f, b in watched.baselines.items() if b.learnt}
+    return learnt | {NEW_SHORT: watched.pumping.usual}
 
 
 def _weighted(found: dict[Feature, Value], seconds: int) -> dict[Feature, tuple[float, float]]:
@@ -618,7 +686,7 @@ def _evidence(alert: OpenAlert) -> list[Evidence]:
     """The notable features, the weightiest first; a drift counts as one deviation."""
     episode = alert.episode
     weights = {
-        f: episode.moved.get(f, 0.0) or 1.0 for f in FEATURES if f in episode.moved or f in episode.drifted
+        f: episode.moved.get(f, 0.0) or 1.0 for f in TOLD if f in episode.moved or f in episode.drifted
     }
     total = sum(abs(w) for w in weights.values())
     listed = []
@@ -649,7 +717,7 @@ def _written(key: Key, alert: OpenAlert, config_hash: str) -> Alert:
         last_seen=episode.end * 1000 - 1,
         calls=episode.calls,
         evidence=evidence,
-        sample_call_ids=[],
+        sample_call_ids=episode.samples,
         networks=sorted(episode.networks),
         trunks=sorted(episode.trunks),
         message=sentence(key, episode.kind(), evidence),

@@ -49,7 +49,7 @@ from detectors.shape import (
     WANGIRI_BLOCK,
 )
 from detectors.shares import OF_A_BLOCK
-from detectors.signals import BUSY, FAILED, PENDING, TALKED, UNWANTED
+from detectors.signals import BRIEF, BUSY, FAILED, GIVEN_UP, PENDING, TALKED, UNWANTED
 from detectors.windows import SHORT_TALK_MS
 from detectors.wrong_place import LEARNT, STRONG, TOLD, PlainShares, PlainSuspect
 
@@ -787,16 +787,21 @@ class Reference:
                 self._received.append(time // 600_000)
                 self._arrived = max(self._arrived, time // 600_000)
                 block.ordinary.append((time, callee))
-        if not p.flood.on or row["callee_status"] in (4, 5) or counts.calls(60_000, 10) < p.flood.watch:
+        if not p.flood.on or row["callee_status"] in (4, 5):
+            return
+        few = counts.calls(60_000, 10) < p.flood.watch
+        if few and not flood.is_watched_for_long_reference(counts, p.flood):
             return
         notes = self.watched[callee]
         if "attempt" in news:
             own = self.callers.get(callee)
             known = key != 0 and (counts.knows(caller) or (own is not None and own.knows(caller)))
-            notes.append([caller, row["call"], PENDING, int(not known)])
+            notes.append([caller, row["call"], PENDING, int(not known), time])
             del notes[:-128]
         if "outcome" in news:
-            became = UNWANTED
+            became = BRIEF if row["answered"] == 1 else UNWANTED
+            if row["answered"] != 1 and row["released_by"] == 1 and 0 <= row["ring_ms"] <= 4_000:
+                became = GIVEN_UP
             for what, applies in ((FAILED, _is_failure), (BUSY, _is_busy), (TALKED, _is_talk)):
                 if applies(row):
                     became = what
@@ -804,9 +809,12 @@ class Reference:
                 if note[1] == row["call"]:
                     note[2] = became
                     break
-        level, f = flood.look_reference(counts, p.flood)
+        noted = [flood.Note(note[4], note[2], bool(note[3])) for note in notes]
+        level, f = flood.look_reference(counts, noted, p.flood)
+        if level == NOTHING:
+            level, f = flood.look_long_reference(counts, noted, p.flood)
         if level != NOTHING:
-            self._speak(FLOOD, callee, callee, index, time, "attempt" in news, int(f[2]), level, f)
+            self._speak(FLOOD, callee, callee, index, time, "attempt" in news, int(f[12]), level, f)
 
     def _speak(
         self,

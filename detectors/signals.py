@@ -52,7 +52,9 @@ CONTACT = np.dtype(
     align=True,
 )
 """One attempt on a watched callee. ``outcome`` is one of the constants below."""
-PENDING, UNWANTED, TALKED, FAILED, BUSY = range(5)
+PENDING, UNWANTED, TALKED, FAILED, BUSY, BRIEF, GIVEN_UP = range(7)
+"""``BRIEF`` was answered and is no talk, ``GIVEN_UP`` by the caller after a ring (`candidates.gave_up_soon`),
+``UNWANTED`` otherwise not answered."""
 
 CONTACTS = 128
 """Attempts kept of one watched callee."""

@@ -15,18 +15,23 @@ from detectors.windows import SHORT_TALK_MS, is_busy, is_failure, is_invalid
 BITMAP_WORDS = 4
 """64-bit words of the callee bitmap: 256-bit linear counting."""
 ATTEMPTS, ENDS, ANSWERED, SHORT, RING_MS, RINGS, TALK_MS, FAILED, BUSY, INVALID, REFUSED, ONE_RING = range(12)
-COUNTS = 12
+NEW_ENDS, NEW_SHORT = 12, 13
+COUNTS = 14
 
 
 class Sums(NamedTuple):
     """Room for one group a row. ``slots`` int64 (a power of two of at least 2 n,), -1; of each group, in
-    order of its first row: ``first`` that row, int64 (n,); ``sums`` int64 (n, 12) in the order of the
-    constants above; ``callees`` uint64 (n, 4)."""
+    order of its first row: ``first`` that row, int64 (n,); ``sums`` int64 (n, 14) in the order of the
+    constants above; ``callees`` uint64 (n, 4); of the short calls of new numbers ``new_callees``, a bitmap,
+    uint64 (n,), and ``new_row``, the row of that with the least ``call``, int64 (n,), -1 where there is
+    none."""
 
     slots: npt.NDArray[np.int64]
     first: npt.NDArray[np.int64]
     sums: npt.NDArray[np.int64]
     callees: npt.NDArray[np.uint64]
+    new_callees: npt.NDArray[np.uint64]
+    new_row: npt.NDArray[np.int64]
 
 
 def new_sums(rows: int) -> Sums:
@@ -35,14 +40,16 @@ def new_sums(rows: int) -> Sums:
         np.empty(rows, np.int64),
         np.empty((rows, COUNTS), np.int64),
         np.empty((rows, BITMAP_WORDS), np.uint64),
+        np.empty(rows, np.uint64),
+        np.empty(rows, np.int64),
     )
 
 
 @kernel
 def group_sums(c: Any, counted: Any, into: Sums) -> int:
     """Groups the CALLER rows of ``c`` (``detectors.fold.Columns``) that ``counted`` (uint8: bit 0 attempt,
-    bit 1 outcome) says are news; returns the number of groups."""
-    slots, first, sums, callees = into
+    bit 1 outcome, bit 2 by a number that is new that day) says are news; returns the number of groups."""
+    slots, first, sums, callees, new_callees, new_row = into
     groups: Any = np.int64(0)
     for i in range(c.time.size):
         if c.role[i] != 0 or counted[i] == 0:
@@ -54,12 +61,16 @@ def group_sums(c: Any, counted: Any, into: Sums) -> int:
                 sums[g, count] = 0
             for word in range(BITMAP_WORDS):
                 callees[g, word] = np.uint64(0)
+            new_callees[g], new_row[g] = np.uint64(0), -1
         if counted[i] & 1:
             sums[g, ATTEMPTS] += 1
             bit = mix(c.callee[i]) >> np.uint64(56)
             callees[g, np.int64(bit >> np.uint64(6))] |= np.uint64(1) << (bit & np.uint64(63))
         if counted[i] & 2:
             sums[g, ENDS] += 1
+            is_new = counted[i] & 4 != 0
+            if is_new:
+                sums[g, NEW_ENDS] += 1
             if c.ring_ms[i] >= 0:
                 sums[g, RING_MS] += c.ring_ms[i]
                 sums[g, RINGS] += 1
@@ -69,6 +80,11 @@ def group_sums(c: Any, counted: Any, into: Sums) -> int:
                 sums[g, TALK_MS] += max(talk, 0)
                 if 0 <= talk <= SHORT_TALK_MS:
                     sums[g, SHORT] += 1
+                    if is_new:
+                        sums[g, NEW_SHORT] += 1
+                        new_callees[g] |= np.uint64(1) << (mix(c.callee[i]) >> np.uint64(58))
+                        if new_row[g] < 0 or c.call[i] < c.call[new_row[g]]:
+                            new_row[g] = i
             else:
                 cause = _cause_of(c, i)
                 if cause >= 0:

@@ -232,6 +232,7 @@ class Detect:
         room = sums.new_sums(batch.num_rows)
         groups = sums.group_sums(columns, output.counted, room)
         first, totals, callees = room.first[:groups], room.sums[:groups], room.callees[:groups]
+        new_row = room.new_row[:groups]
         seconds = columns.time[first] // 1_000
         ranks = [_ranks(name.dictionary)[index[first]] for name, index in zip(names, of_row, strict=True)]
         order = np.lexsort((*reversed(ranks), seconds))
@@ -246,6 +247,8 @@ class Detect:
             pa.FixedSizeBinaryArray.from_buffers(
                 pa.binary(BITMAP_BYTES), groups, [None, pa.py_buffer(bitmaps)]
             ),
+            room.new_callees[:groups][order],
+            _call_ids(batch, new_row[order]),
         ]
         return Summary(
             partition=self._partition,
@@ -281,6 +284,11 @@ def _candidates_of(batch: pa.RecordBatch, output: Output, told: Sequence[int]) -
         pa.FixedSizeListArray.from_arrays(features_of(found).reshape(-1), len(FEATURES)),
     ]
     return pa.record_batch(columns, schema=CANDIDATE_SCHEMA)
+
+
+def _call_ids(batch: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> pa.Array:
+    """The ``call_id`` of each of ``rows``, empty where that is -1."""
+    return batch.column("call_id").take(pa.array(rows, mask=rows < 0)).fill_null("")
 
 
 def _ranks(names: pa.Array) -> npt.NDArray[np.int64]:

@@ -180,7 +180,10 @@ def sums_of(row: SummaryRow) -> Sums | None:
     """``row`` as sums; None where counts are negative or contradict each other."""
     causes = (row.failed, row.busy, row.invalid, row.refused, row.one_ring)
     counts = (row.attempts, row.ends, row.answered, row.ring_ms, row.rings, row.talk_ms, *causes)
-    if min(counts) < 0 or max(counts) > LARGEST or row.rings > row.ends:
+    new = (row.new_ends, row.new_short)
+    if min(*counts, *new) < 0 or max(counts) > LARGEST or row.rings > row.ends:
+        return None
+    if row.new_short > row.new_ends or row.new_ends > row.ends:
         return None
     if row.answered + sum(causes) > row.ends:
         return None
@@ -196,4 +199,7 @@ def sums_of(row: SummaryRow) -> Sums | None:
         networks,
         frozenset([row.trunk]),
         *causes,
+        *new,
+        row.new_callees,
+        row.new_call,
     )

@@ -5,6 +5,8 @@ A stream describes itself, so ClickHouse, Flink or Spark read it as it is.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -24,22 +26,38 @@ def write_stream(batch: pa.RecordBatch, compression: str | None = None) -> bytes
     return value
 
 
-def read_stream(value: bytes, schema: pa.Schema, what: str) -> pa.RecordBatch:
+def read_stream(value: bytes, schema: pa.Schema, what: str, added: Collection[str] = ()) -> pa.RecordBatch:
     """The record batch of ``value``, checked: ``schema`` but for its metadata, no nulls, offsets and names
-    within bounds.
+    within bounds. Where all columns ``added`` by a later release are missing they are zeros and empty texts.
 
     Raises ``BatchError`` that says why it is no ``what``.
     """
     try:
         with pa.ipc.open_stream(value) as reader:
-            _check_schema(reader.schema, schema, what)
+            is_earlier = bool(added) and not set(added) & set(reader.schema.names)
+            _check_schema(reader.schema, _without(schema, added) if is_earlier else schema, what)
             batches = list(reader)
     except (pa.ArrowException, OSError, EOFError) as error:
         raise BatchError(f"not a {what}: {len(value)} bytes that Arrow cannot read ({error})") from error
     if len(batches) != 1:
         raise BatchError(f"not a {what}: {len(batches)} record batches; expected 1")
     _check_batch(batches[0], what)
-    return batches[0]
+    return _completed(batches[0], schema) if is_earlier else batches[0]
+
+
+def _without(schema: pa.Schema, names: Collection[str]) -> pa.Schema:
+    return pa.schema([field for field in schema if field.name not in names])
+
+
+def _completed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """``batch`` with the columns of ``schema`` that it lacks, of zeros and empty texts."""
+    columns = [
+        batch.column(field.name)
+        if field.name in batch.schema.names
+        else pa.array(["" if pa.types.is_string(field.type) else 0] * batch.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.record_batch(columns, schema=schema.with_metadata(batch.schema.metadata))
 
 
 def header_number(batch: pa.RecordBatch, name: str, what: str) -> int:

@@ -22,6 +22,8 @@ COUNTS = (
     "invalid",
     "refused",
     "one_ring",
+    "new_ends",
+    "new_short",
 )
 """In the order of ``detectors.sums``."""
 NAMES = ("trunk", "from_network", "to_network")
@@ -34,6 +36,8 @@ TRAFFIC_SCHEMA = pa.schema(
         *((name, _NAME) for name in NAMES),
         *((name, pa.int64()) for name in COUNTS),
         ("callees", pa.binary(BITMAP_BYTES)),
+        ("new_callees", pa.uint64()),
+        ("new_call", pa.utf8()),
     ]
 )
 """Sums over one second of event time on one trunk between one pair of networks.
@@ -41,8 +45,13 @@ TRAFFIC_SCHEMA = pa.schema(
 ``second`` since the epoch; ``short`` answered calls of at most 6 s; ``ring_ms`` over the ``rings`` ends that
 gave a ring time; ``talk_ms`` over answered ends; ``failed`` to ``one_ring`` unanswered ends by cause: lost by
 the network, callee busy, number does not exist, refused, given up by the caller after at most 4 s of ringing;
-``callees`` a 256-bit linear-counting bitmap of callees, big-endian.
+``callees`` a 256-bit linear-counting bitmap of callees, big-endian; ``new_ends`` ends of calls by numbers
+that called for the first time that day and were not called, ``new_short`` those answered for at most 6 s; of
+these ``new_callees`` is a bitmap of 64 bits, and ``new_call`` the ``call_id`` with the least `text_hash`.
 """
+
+ADDED = ("new_ends", "new_short", "new_callees", "new_call")
+"""Columns that summaries of earlier releases lack."""
 
 
 class SummaryRow(msgspec.Struct, frozen=True):
@@ -64,7 +73,11 @@ class SummaryRow(msgspec.Struct, frozen=True):
     invalid: int = 0
     refused: int = 0
     one_ring: int = 0
+    new_ends: int = 0
+    new_short: int = 0
     callees: int = 0
+    new_callees: int = 0
+    new_call: str = ""
 
 
 class Summary(NamedTuple):
@@ -88,7 +101,8 @@ class Summary(NamedTuple):
         counts = [self.traffic.column(name).to_numpy().tolist() for name in COUNTS]
         callees = [int.from_bytes(bits) for bits in self.traffic.column("callees").to_pylist()]
         seconds = self.traffic.column("second").to_numpy().tolist()
-        return [SummaryRow(*row) for row in zip(seconds, *names, *counts, callees, strict=True)]
+        new = [self.traffic.column(name).to_pylist() for name in ("new_callees", "new_call")]
+        return [SummaryRow(*row) for row in zip(seconds, *names, *counts, callees, *new, strict=True)]
 
 
 _HEADER = tuple(name for name in Summary._fields if name != "traffic")
@@ -101,5 +115,5 @@ def encode_summary(summary: Summary) -> bytes:
 
 def decode_summary(value: bytes) -> Summary:
     """Raises ``BatchError`` that says what is wrong."""
-    traffic = read_stream(value, TRAFFIC_SCHEMA, "summary")
+    traffic = read_stream(value, TRAFFIC_SCHEMA, "summary", ADDED)
     return Summary(traffic=traffic, **{name: header_number(traffic, name, "summary") for name in _HEADER})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -55,11 +56,32 @@ def test_who_called_a_watched_callee(seed: int) -> None:
     assert {0, 1} == set(strangers)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_floods_of_hours(seed: int) -> None:
+    draw = random.Random(seed)
+    rows: list[Row] = []
+    for n in range(260):
+        callee, caller = 8613811112222 + draw.randrange(3), 8613700000000 + draw.randrange(30)
+        talk = draw.choice((None, None, None, None, None, 3_000, 40_000))
+        how = draw.choice(({"ring_ms": 1_500, "released_by": 1}, {"cause": 17}, {"cause": 41}, {"cause": 19}))
+        at = START + draw.randrange(30 * 3_600_000)
+        rows += call(at, caller, callee, f"l{n}", talk, **how)
+    lasting = EAGER.flood.model_copy(update={"calls_1h": 4, "calls_1d": 12, "habit_factor": 4.0})
+    settings = settings_with(EAGER.model_copy(update={"flood": lasting}))
+    both = list(both_roles(in_time(rows)))
+    said, _, _ = by_kernel(both, settings)
+    assert_said_the_same(said, by_reference(both, settings)[0])
+    assert {60.0, 1_440.0} <= {s.features[11] for s in said}
+
+
 def noted(watched: Any, callee: int) -> list[list[int]]:
     at = index_of(watched.keys, callee)
     last = int(watched.written[at])
     ring = [watched.contacts[at, k % CONTACTS] for k in range(max(last - CONTACTS, 0), last)]
-    return [[int(c["caller"]), int(c["call"]), int(c["outcome"]), int(c["stranger"])] for c in ring]
+    return [
+        [int(c["caller"]), int(c["call"]), int(c["outcome"]), int(c["stranger"]), int(c["time"])]
+        for c in ring
+    ]
 
 
 def bombing(calls: int) -> list[Row]:

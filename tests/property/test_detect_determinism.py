@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from config.settings import BurstSettings, DetectorsSettings, DetectSettings, FloodSettings, RotationSettings
 from detectors.alert import Alert
-from detectors.calls import NumberStatus
+from detectors.calls import NumberStatus, text_hash
 from streams.detect.step import Detect
 from streams.wire.summaries import COUNTS
 from tests.folding import SMALL, settings_with, state_bytes
@@ -42,6 +42,7 @@ def run(
     step = Detect(0, settings_with(EAGER, detect), FakePlan(8613800))
     alerts: list[Alert] = []
     summaries: dict[tuple[Any, ...], list[int]] = {}
+    samples: dict[tuple[Any, ...], set[str]] = {}
     bounds = [0, *sorted(set(edges) - {0, len(rows)}), len(rows)]
     for offset, (begin, end) in enumerate(pairwise(bounds)):
         found = step(frame(rows[begin:end]), offset)
@@ -49,10 +50,12 @@ def run(
         assert found.summary is not None
         for row in found.summary.rows():
             key = (row.second, row.trunk, row.from_network, row.to_network)
-            *sums, callees = summaries.setdefault(key, [0] * (len(COUNTS) + 1))
+            *sums, callees, new = summaries.setdefault(key, [0] * (len(COUNTS) + 2))
             added = [total + getattr(row, name) for total, name in zip(sums, COUNTS, strict=True)]
-            summaries[key] = [*added, callees | row.callees]
-    return alerts, state_bytes(step.state), sorted(summaries.items())
+            summaries[key] = [*added, callees | row.callees, new | row.new_callees]
+            samples.setdefault(key, set()).add(row.new_call)
+    least = {key: min(found - {""}, key=text_hash, default="") for key, found in samples.items()}
+    return alerts, state_bytes(step.state), [*sorted(summaries.items()), *sorted(least.items())]
 
 
 @pytest.fixture(scope="module", params=[0, 1, 2])

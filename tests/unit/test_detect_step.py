@@ -81,7 +81,7 @@ def test_the_summary_adds_up_the_callers_rows() -> None:
     found = [msgspec.structs.replace(row, callees=0) for row in summary.rows()]
     assert found == [
         SummaryRow(second, "CM-CU-1", "CB", "CU", 1, 0, 0, 0, 0, 0, 0),
-        SummaryRow(second, "CM-CU-1", "CM", "CU", 3, 3, 2, 1, 12_000, 2, 65_000),
+        SummaryRow(second, "CM-CU-1", "CM", "CU", 3, 3, 2, 1, 12_000, 2, 65_000, new_ends=1),
         SummaryRow(second + 1, "other", "CM", "CU", 1, 1, 0, 0, 5_000, 1, 0),
     ]
     bits = [row.callees.bit_count() for row in summary.rows()]

@@ -185,3 +185,59 @@ def test_a_flood_of_thousands_of_callers_has_few_proposals() -> None:
     alert = of(alerts_of(bombing(callers, 1_500, 40)))
     assert 0 < len(alert.proposals) <= MOST_PROPOSALS
     assert alert.calls == pytest.approx(1_500, rel=0.5)
+
+
+def pestering(callers: list[int], calls: int, every_ms: int, **other: object) -> list[Row]:
+    """A call now and then, of which most are given up after a ring."""
+    draw = random.Random(7)
+    rows: list[Row] = []
+    for n in range(calls):
+        end: dict[str, object] = {"ring_ms": 1_500, "cause": 16, "released_by": 1}
+        if draw.random() < 0.3:
+            end = {"ring_ms": 0, "cause": 17, "released_by": 2}
+        at = START + n * every_ms + draw.randrange(every_ms // 2)
+        rows += call(at, callers[n % len(callers)], VICTIM, f"s{n}", None, **(end | other))
+    return in_time(rows)
+
+
+@pytest.mark.parametrize(
+    ("calls", "every", "span"), [(22, 3 * MINUTE, "an hour"), (90, 12 * MINUTE, "a day")]
+)
+def test_calls_that_are_given_up_for_hours_are_found(calls: int, every: int, span: str) -> None:
+    pesterers = [8613700000001, 8615900000002]
+    alert = of(alerts_of(pestering(pesterers, calls, every)))
+    assert alert.severity == "high"
+    assert {(m.caller, m.callee) for m in proposed([alert])} == {
+        (f"+{n}", "+8613811112222") for n in pesterers
+    }
+    assert f"times in {span}" in alert.message
+
+
+def test_scattered_numbers_that_call_for_hours_are_a_medium_alert() -> None:
+    draw = random.Random(8)
+    scattered = [8613000000000 + draw.randrange(900_000_000) for _ in range(90)]
+    alerts = alerts_of(pestering(scattered, 90, 4 * MINUTE))
+    assert {alert.severity for alert in alerts} == {"medium"}
+    assert proposed(alerts) == []
+
+
+def test_a_line_that_nobody_answers_for_hours_is_left_alone() -> None:
+    """Its callers let it ring: people who call a shop that is closed."""
+    rows = pestering([8613700000000 + n * 7_919 for n in range(40)], 90, 4 * MINUTE, ring_ms=25_000, cause=19)
+    assert alerts_of(rows) == []
+
+
+def test_an_outage_for_hours_is_left_alone() -> None:
+    rows = pestering([8613700000001, 8615900000002], 90, 4 * MINUTE, ring_ms=0, cause=41, released_by=0)
+    assert alerts_of(rows) == []
+
+
+def test_thirteen_strangers_who_give_up_after_a_ring_are_found() -> None:
+    strangers = [8613000000000 + n * 70_007_919 for n in range(13)]
+    [alert] = alerts_of(pestering(strangers, 13, 20_000))
+    assert (alert.detector, alert.severity) == ("flood", "medium")
+
+
+def test_strangers_who_call_back_are_not() -> None:
+    strangers = [8613000000000 + n * 70_007_919 for n in range(13)]
+    assert alerts_of(pestering(strangers, 13, 20_000, ring_ms=22_000, cause=19)) == []

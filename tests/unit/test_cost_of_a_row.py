@@ -26,8 +26,8 @@ ROUNDS = 12
 TABLE = 1 << 22
 """Words: more than caches hold, as the tables of `detect` are."""
 USUAL = 6.6
-"""References that a row costs on the Intel machine of bench/results, 7.7 with both of its cores busy; on an AMD
-one, with larger caches, 4.3."""
+"""References that a row costs on the Intel machine of bench/results, 7.7 with both of its cores busy; on an
+AMD one, with larger caches, 4.3."""
 MOST = 2.3
 """Times the usual cost. Three times the work of a row fails there, the weather of a machine does not."""
 

@@ -781,9 +781,9 @@ class ProfileSettings(Section):
     notable_change: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.2, description="least change of a notable answer-seizure ratio"
     )
-    pumping_odds: Annotated[float, Field(gt=1)] = Field(
+    new_numbers_odds: Annotated[float, Field(gt=1)] = Field(
         100_000,
-        description="odds at which numbers new that day, whose calls are short, are taken to pump a trunk",
+        description="odds at which a trunk's numbers that are new that day are taken to be of one campaign",
     )
     confirm_pools: Positive = Field(2, description="successive outlying pools that make an alert")
     hold_seconds: Positive = Field(1_800, description="an outlying level is learnt as usual after this long")

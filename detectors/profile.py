@@ -23,7 +23,7 @@ from river.stats import RollingQuantile
 from config.settings import ProfileSettings
 from detectors.alert import SEVERITIES, Alert, Evidence, Severity, Subject, SubjectType, Window, content_id
 from detectors.calls import text_hash
-from detectors.pumping import SAMPLES, NewCalls, Pumping
+from detectors.new_numbers import FRUITLESS, SAMPLES, SHORT, Found, ShareTest
 from detectors.seasons import Seasons
 from detectors.shape import score_of
 
@@ -77,8 +77,9 @@ CALLEES = Feature("callees_per_attempt", True, 0.05, 0.3)
 FAILED = Feature("failed_share", False, 0.03, 0.3)
 UNWANTED = Feature("unwanted_share", False, 0.03, 0.4)
 NEW_SHORT = Feature("new_short_share", False, 0.03, 0.3)
+NEW_FRUITLESS = Feature("new_fruitless_share", False, 0.03, 0.5)
 FEATURES = (ATTEMPTS, ANSWERED, RING, TALK, CALLEES, FAILED, UNWANTED)
-TOLD = (*FEATURES, NEW_SHORT)
+TOLD = (*FEATURES, NEW_SHORT, NEW_FRUITLESS)
 """What an alert may list."""
 FLOORS = {feature.name: feature.floor for feature in FEATURES}
 DRIFT_FEATURES = (ANSWERED, RING, TALK)
@@ -93,6 +94,7 @@ ADVICE = {
     "drift": "look at who calls over it and ask the sending network what changed",
     "attack": "look at who calls over it and ask the sending network to stop them",
     "pumping": "look at the sampled calls and ask the sending network who sells this traffic",
+    "single_use": "look at the sampled calls and ask the sending network who uses up a number a call",
     "outage": "the network loses calls, so look for a fault before an attack",
 }
 
@@ -111,6 +113,9 @@ PHRASES: dict[str, Callable[[float, float], str]] = {
     UNWANTED.name: lambda a, t: f"{a:.0%} refused, given up after a ring or to no number (usual {t:.0%})",
     NEW_SHORT.name: lambda a, t: (
         f"{a:.0%} of the calls by numbers new that day answered and over within 6 s (usual {t:.0%})"
+    ),
+    NEW_FRUITLESS.name: lambda a, t: (
+        f"no talk in {a:.0%} of the calls by numbers new that day (usual {t:.0%})"
     ),
 }
 
@@ -136,10 +141,13 @@ class Sums:
     one_ring: int = 0
     new_ends: int = 0
     new_short: int = 0
-    new_callees: int = 0
-    """64-bit linear-counting bitmap."""
-    new_call: str = ""
-    """``call_id`` of the one of ``new_short`` with the least `text_hash`."""
+    new_fruitless: int = 0
+    new_short_callees: int = 0
+    """64-bit linear-counting bitmap; likewise of the fruitless ones."""
+    new_fruitless_callees: int = 0
+    new_short_call: str = ""
+    """``call_id`` of the one of ``new_short`` with the least `text_hash`; likewise of the fruitless ones."""
+    new_fruitless_call: str = ""
 
     def add(self, other: Sums) -> None:
         self.attempts += other.attempts
@@ -158,8 +166,27 @@ class Sums:
         self.one_ring += other.one_ring
         self.new_ends += other.new_ends
         self.new_short += other.new_short
-        self.new_callees |= other.new_callees
-        self.new_call = min(filter(None, (self.new_call, other.new_call)), key=text_hash, default="")
+        self.new_fruitless += other.new_fruitless
+        self.new_short_callees |= other.new_short_callees
+        self.new_fruitless_callees |= other.new_fruitless_callees
+        self.new_short_call = _lesser(self.new_short_call, other.new_short_call)
+        self.new_fruitless_call = _lesser(self.new_fruitless_call, other.new_fruitless_call)
+
+    def found(self) -> dict[Feature, Found]:
+        """What new numbers did."""
+        return {
+            NEW_SHORT: Found(self.new_ends, self.new_short, self.new_short_callees, self.new_short_call),
+            NEW_FRUITLESS: Found(
+                self.new_ends - self.new_short,
+                self.new_fruitless,
+                self.new_fruitless_callees,
+                self.new_fruitless_call,
+            ),
+        }
+
+
+def _lesser(*call_ids: str) -> str:
+    return min(filter(None, call_ids), key=text_hash, default="")
 
 
 @dataclass(slots=True)
@@ -263,6 +290,8 @@ class Episode:
     drifted: dict[Feature, tuple[float, float]]
     """Feature to its level before and after, in its own unit."""
     samples: list[str] = field(default_factory=list)
+    story: str = ""
+    """The feature of new numbers that it is about; alerts of different stories stay apart."""
 
     def absorb(self, later: Episode) -> None:
         self.end = later.end
@@ -289,6 +318,8 @@ class Episode:
             return "pumping"
         if self.moved.get(FAILED, 0.0) > 0:
             return "outage"
+        if NEW_FRUITLESS in self.moved:
+            return "single_use"
         worse = any(self.moved.get(feature, 0.0) * sign > 0 for feature, sign in WORSE.items())
         return "attack" if worse and self.moved.get(ATTEMPTS, 0.0) > 0 else "outlier"
 
@@ -310,7 +341,7 @@ class OpenAlert:
 class Watched:
     """One subject."""
 
-    pumping: Pumping
+    new_numbers: dict[Feature, ShareTest]
     since: int
     """Start of its first pool, seconds since the epoch."""
     start: int
@@ -322,7 +353,8 @@ class Watched:
     suspect: Episode | None = None
     strikes: int = 0
     held_since: int | None = None
-    alert: OpenAlert | None = None
+    alerts: dict[str, OpenAlert] = field(default_factory=dict)
+    """The latest of each story."""
 
     def relent(self, strikes: int) -> None:
         """Takes ``strikes`` back, and with the last one the suspicion."""
@@ -350,7 +382,8 @@ class TrafficModel:
             "trunk": OrderedDict(),
             "network_pair": OrderedDict(),
         }
-        self._due: dict[Key, int] = {}
+        self._due: dict[tuple[Key, str], int] = {}
+        """When the alert of a subject and a story has its next version."""
         self.vectors = 0
         self.evicted = 0
 
@@ -371,12 +404,12 @@ class TrafficModel:
 
     def advance(self, second: int) -> list[Alert]:
         """What is due for publication at ``second`` although nothing new happened."""
-        due = sorted((at, key) for key, at in self._due.items() if at <= second)
-        return [self._publish(key, at) for at, key in due]
+        due = sorted((at, told) for told, at in self._due.items() if at <= second)
+        return [self._publish(*told, at) for at, told in due]
 
     def close(self) -> list[Alert]:
         """What has grown since it was last published."""
-        return [self._publish(key, at) for at, key in sorted((at, n) for n, at in self._due.items())]
+        return [self._publish(*told, at) for at, told in sorted((at, n) for n, at in self._due.items())]
 
     def _touch(self, key: Key, second: int, alerts: list[Alert]) -> Watched:
         held = self._watched[key[0]]
@@ -384,8 +417,9 @@ class TrafficModel:
         if watched is None:
             if len(held) >= self._settings.tracked_trunks:
                 self._evict(held, second, alerts)
-            pumping = Pumping(math.log(self._settings.pumping_odds))
-            watched = held[key] = Watched(pumping=pumping, since=second, start=second)
+            threshold = math.log(self._settings.new_numbers_odds)
+            tests = {NEW_SHORT: ShareTest(SHORT, threshold), NEW_FRUITLESS: ShareTest(FRUITLESS, threshold)}
+            watched = held[key] = Watched(new_numbers=tests, since=second, start=second)
             delta = self._settings.drift_delta
             if key[0] == "trunk":
                 watched.drift = {f: DriftWatch(ADWIN(delta=delta, clock=DRIFT_CLOCK)) for f in DRIFT_FEATURES}
@@ -394,8 +428,9 @@ class TrafficModel:
 
     def _evict(self, held: OrderedDict[Key, Watched], second: int, alerts: list[Alert]) -> None:
         key = next(iter(held))
-        if key in self._due:
-            alerts.append(self._publish(key, second))
+        alerts += [
+            self._publish(key, story, second) for story in held[key].alerts if (key, story) in self._due
+        ]
         del held[key]
         self.evicted += 1
 
@@ -442,16 +477,18 @@ class TrafficModel:
             self._suspect(key, watched, episode, alerts)
         if key[0] == "trunk":
             told = bool(notable or drifted)
-            self._watch_pumping(key, watched, sums, start, end, mature, told, alerts)
+            for feature in watched.new_numbers:
+                self._watch_new_numbers(key, watched, feature, sums, start, end, mature, told, alerts)
         if not notable:
             watched.relent(1)
         if learning:
             self._learn(watched, found, vector, score, end - start)
 
-    def _watch_pumping(
+    def _watch_new_numbers(
         self,
         key: Key,
         watched: Watched,
+        feature: Feature,
         sums: Sums,
         start: int,
         end: int,
@@ -459,29 +496,30 @@ class TrafficModel:
         told: bool,
         alerts: list[Alert],
     ) -> None:
-        """An alert where numbers that are new that day make the calls that `detectors.pumping` looks for.
+        """An alert where the share of new numbers' calls that ``feature`` is grows (`detectors.new_numbers`).
         ``told``: all attempts of this pool are counted already."""
-        test = watched.pumping
-        test.update(start, NewCalls(sums.new_ends, sums.new_short, sums.new_callees, sums.new_call))
+        test, found = watched.new_numbers[feature], sums.found()[feature]
+        test.update(start, found)
         if not mature:
             test.learn()
-        run, usual = test.pumped(), test.usual
-        if sums.new_short == 0 or run is None:
+        run, usual = test.exceeded(), test.usual
+        if found.calls == 0 or run is None:
             return
         noise = math.sqrt(usual * (1 - usual) * run.ends)
-        short, ends = run.news()
+        count, ends = run.news()
         episode = Episode(
             first=run.first,
             end=end,
-            calls=0 if told else short,
+            calls=0 if told else count,
             score=score_of(run.odds),
             severity="medium",
             networks=frozenset(sorted(sums.networks)[:NAMED]),
             trunks=frozenset(sums.trunks),
-            observed={NEW_SHORT: (float(short), float(ends))},
-            moved={NEW_SHORT: min((run.short - usual * run.ends) / noise, SCALE_DEVIATIONS)},
+            observed={feature: (float(count), float(ends))},
+            moved={feature: min((run.count - usual * run.ends) / noise, SCALE_DEVIATIONS)},
             drifted={},
             samples=list(run.samples),
+            story=feature.name,
         )
         self._grow(key, watched, episode, alerts)
 
@@ -585,31 +623,30 @@ class TrafficModel:
                 return True
             if episode.end - trunk.since <= self._settings.grace_seconds:
                 return True
-            if trunk.alert is not None and episode.end - trunk.alert.episode.end <= WINDOW_SECONDS:
+            if any(episode.end - alert.episode.end <= WINDOW_SECONDS for alert in trunk.alerts.values()):
                 return True
         return False
 
     def _grow(self, key: Key, watched: Watched, episode: Episode, alerts: list[Alert]) -> None:
         if key[0] == "network_pair" and self._explained(episode):
             return
-        window = _window_of(episode.end)
-        if watched.alert is None or window - _window_of(watched.alert.episode.end) > WINDOW_SECONDS:
-            if key in self._due:
-                alerts.append(self._publish(key, episode.end))
-            watched.alert = OpenAlert(window, episode, _typical(watched))
+        window, story = _window_of(episode.end), episode.story
+        alert = watched.alerts.get(story)
+        if alert is None or not _goes_on(alert.episode, episode):
+            if (key, story) in self._due:
+                alerts.append(self._publish(key, story, episode.end))
+            alert = watched.alerts[story] = OpenAlert(window, episode, _typical(watched))
         else:
-            watched.alert.episode.absorb(episode)
-            watched.alert.typical = _typical(watched) | watched.alert.typical
-        grown = watched.alert.episode
-        if watched.alert.shown != (grown.kind(), grown.severity):
-            alerts.append(self._publish(key, episode.end))
+            alert.episode.absorb(episode)
+            alert.typical = _typical(watched) | alert.typical
+        if alert.shown != (alert.episode.kind(), alert.episode.severity):
+            alerts.append(self._publish(key, story, episode.end))
         else:
-            self._due.setdefault(key, watched.alert.published + PUBLISH_SECONDS)
+            self._due.setdefault((key, story), alert.published + PUBLISH_SECONDS)
 
-    def _publish(self, key: Key, at: int) -> Alert:
-        self._due.pop(key, None)
-        alert = self._watched[key[0]][key].alert
-        assert alert is not None, "only a watched with an alert is due"
+    def _publish(self, key: Key, story: str, at: int) -> Alert:
+        self._due.pop((key, story), None)
+        alert = self._watched[key[0]][key].alerts[story]
         alert.version += 1
         alert.published = at
         alert.shown = (alert.episode.kind(), alert.episode.severity)
@@ -663,6 +700,13 @@ def _is_attack_like(moved: Mapping[Feature, float]) -> bool:
     return pumped or (ATTEMPTS in moved and len(moved) > 1)
 
 
+def _goes_on(before: Episode, episode: Episode) -> bool:
+    """Whether an episode belongs to the alert that was before: no window between them was quiet, or the sum
+    of new numbers has not been nothing since."""
+    apart = _window_of(episode.end) - _window_of(before.end)
+    return apart <= WINDOW_SECONDS or (episode.story != "" and episode.first <= before.end)
+
+
 def _window_of(end: int) -> int:
     """Start of the aligned window in which what ended at ``end`` (exclusive) was, seconds since the epoch."""
     return (end - 1) // WINDOW_SECONDS * WINDOW_SECONDS
@@ -674,7 +718,7 @@ def _natural(feature: Feature, level: float) -> float:
 
 def _typical(watched: Watched) -> dict[Feature, float]:
     learnt = {f: _natural(f, b.mean) for f, b in watched.baselines.items() if b.learnt}
-    return learnt | {NEW_SHORT: watched.pumping.usual}
+    return learnt | {feature: test.usual for feature, test in watched.new_numbers.items()}
 
 
 def _weighted(found: dict[Feature, Value], seconds: int) -> dict[Feature, tuple[float, float]]:
@@ -706,7 +750,7 @@ def _written(key: Key, alert: OpenAlert, config_hash: str) -> Alert:
     window = Window(alert.window * 1000, (_window_of(episode.end) + WINDOW_SECONDS) * 1000)
     evidence = _evidence(alert)
     return Alert(
-        alert_id=content_id(["profile", *key, window.start, config_hash]),
+        alert_id=content_id(["profile", *key, *filter(None, [episode.story]), window.start, config_hash]),
         detector="profile",
         kind=episode.kind(),
         severity=episode.severity,

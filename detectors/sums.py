@@ -10,21 +10,23 @@ import numpy.typing as npt
 from detectors.candidates import gave_up_soon, is_refused
 from detectors.kernels import inlined, kernel, mix, mix2
 from detectors.subjects import power_of_two
-from detectors.windows import SHORT_TALK_MS, is_busy, is_failure, is_invalid
+from detectors.windows import BRIEF_TALK_MS, SHORT_TALK_MS, is_busy, is_failure, is_invalid
 
 BITMAP_WORDS = 4
 """64-bit words of the callee bitmap: 256-bit linear counting."""
 ATTEMPTS, ENDS, ANSWERED, SHORT, RING_MS, RINGS, TALK_MS, FAILED, BUSY, INVALID, REFUSED, ONE_RING = range(12)
-NEW_ENDS, NEW_SHORT = 12, 13
-COUNTS = 14
+NEW_ENDS, NEW_SHORT, NEW_FRUITLESS = 12, 13, 14
+COUNTS = 15
+NEW_FOUND = 2
+"""Of the calls by new numbers, the short and the fruitless ones: ``detectors.new_numbers``."""
 
 
 class Sums(NamedTuple):
     """Room for one group a row. ``slots`` int64 (a power of two of at least 2 n,), -1; of each group, in
-    order of its first row: ``first`` that row, int64 (n,); ``sums`` int64 (n, 14) in the order of the
-    constants above; ``callees`` uint64 (n, 4); of the short calls of new numbers ``new_callees``, a bitmap,
-    uint64 (n,), and ``new_row``, the row of that with the least ``call``, int64 (n,), -1 where there is
-    none."""
+    order of its first row: ``first`` that row, int64 (n,); ``sums`` int64 (n, 15) in the order of the
+    constants above; ``callees`` uint64 (n, 4); of the short and of the fruitless calls of new numbers
+    ``new_callees``, a bitmap each, uint64 (n, 2), and ``new_row``, the row of that with the least ``call``,
+    int64 (n, 2), -1 where there is none."""
 
     slots: npt.NDArray[np.int64]
     first: npt.NDArray[np.int64]
@@ -40,8 +42,8 @@ def new_sums(rows: int) -> Sums:
         np.empty(rows, np.int64),
         np.empty((rows, COUNTS), np.int64),
         np.empty((rows, BITMAP_WORDS), np.uint64),
-        np.empty(rows, np.uint64),
-        np.empty(rows, np.int64),
+        np.empty((rows, NEW_FOUND), np.uint64),
+        np.empty((rows, NEW_FOUND), np.int64),
     )
 
 
@@ -61,16 +63,14 @@ def group_sums(c: Any, counted: Any, into: Sums) -> int:
                 sums[g, count] = 0
             for word in range(BITMAP_WORDS):
                 callees[g, word] = np.uint64(0)
-            new_callees[g], new_row[g] = np.uint64(0), -1
+            for which in range(NEW_FOUND):
+                new_callees[g, which], new_row[g, which] = np.uint64(0), -1
         if counted[i] & 1:
             sums[g, ATTEMPTS] += 1
             bit = mix(c.callee[i]) >> np.uint64(56)
             callees[g, np.int64(bit >> np.uint64(6))] |= np.uint64(1) << (bit & np.uint64(63))
         if counted[i] & 2:
             sums[g, ENDS] += 1
-            is_new = counted[i] & 4 != 0
-            if is_new:
-                sums[g, NEW_ENDS] += 1
             if c.ring_ms[i] >= 0:
                 sums[g, RING_MS] += c.ring_ms[i]
                 sums[g, RINGS] += 1
@@ -80,16 +80,29 @@ def group_sums(c: Any, counted: Any, into: Sums) -> int:
                 sums[g, TALK_MS] += max(talk, 0)
                 if 0 <= talk <= SHORT_TALK_MS:
                     sums[g, SHORT] += 1
-                    if is_new:
-                        sums[g, NEW_SHORT] += 1
-                        new_callees[g] |= np.uint64(1) << (mix(c.callee[i]) >> np.uint64(58))
-                        if new_row[g] < 0 or c.call[i] < c.call[new_row[g]]:
-                            new_row[g] = i
             else:
                 cause = _cause_of(c, i)
                 if cause >= 0:
                     sums[g, cause] += 1
+            if counted[i] & 4:
+                _count_new(c, i, sums[g], new_callees[g], new_row[g])
     return int(groups)
+
+
+@inlined
+def _count_new(c: Any, i: Any, sums: Any, callees: Any, first: Any) -> None:
+    """The outcome of a call by a number that is new that day."""
+    answered, cause, sip_code, talk = c.answered[i], c.cause[i], c.sip_code[i], np.int64(c.talk_ms[i])
+    if is_failure(answered, cause, sip_code) or is_busy(answered, cause, sip_code):
+        return
+    sums[NEW_ENDS] += 1
+    if answered == 1 and not 0 <= talk <= BRIEF_TALK_MS:
+        return
+    which = 0 if answered == 1 and talk <= SHORT_TALK_MS else 1
+    sums[NEW_SHORT + which] += 1
+    callees[which] |= np.uint64(1) << (mix(c.callee[i]) >> np.uint64(58))
+    if first[which] < 0 or c.call[i] < c.call[first[which]]:
+        first[which] = i
 
 
 @inlined

@@ -247,8 +247,8 @@ class Detect:
             pa.FixedSizeBinaryArray.from_buffers(
                 pa.binary(BITMAP_BYTES), groups, [None, pa.py_buffer(bitmaps)]
             ),
-            room.new_callees[:groups][order],
-            _call_ids(batch, new_row[order]),
+            *room.new_callees[:groups][order].T,
+            *(_call_ids(batch, rows) for rows in new_row[order].T),
         ]
         return Summary(
             partition=self._partition,

@@ -180,10 +180,10 @@ def sums_of(row: SummaryRow) -> Sums | None:
     """``row`` as sums; None where counts are negative or contradict each other."""
     causes = (row.failed, row.busy, row.invalid, row.refused, row.one_ring)
     counts = (row.attempts, row.ends, row.answered, row.ring_ms, row.rings, row.talk_ms, *causes)
-    new = (row.new_ends, row.new_short)
+    new = (row.new_ends, row.new_short, row.new_fruitless)
     if min(*counts, *new) < 0 or max(counts) > LARGEST or row.rings > row.ends:
         return None
-    if row.new_short > row.new_ends or row.new_ends > row.ends:
+    if not row.new_short + row.new_fruitless <= row.new_ends <= row.ends:
         return None
     if row.answered + sum(causes) > row.ends:
         return None
@@ -200,6 +200,8 @@ def sums_of(row: SummaryRow) -> Sums | None:
         frozenset([row.trunk]),
         *causes,
         *new,
-        row.new_callees,
-        row.new_call,
+        row.new_short_callees,
+        row.new_fruitless_callees,
+        row.new_short_call,
+        row.new_fruitless_call,
     )

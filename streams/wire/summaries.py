@@ -24,10 +24,14 @@ COUNTS = (
     "one_ring",
     "new_ends",
     "new_short",
+    "new_fruitless",
 )
 """In the order of ``detectors.sums``."""
 NAMES = ("trunk", "from_network", "to_network")
 BITMAP_BYTES = 32
+
+NEW_FOUND = ("short", "fruitless")
+"""In the order of ``detectors.sums``."""
 
 _NAME = pa.dictionary(pa.int32(), pa.utf8())
 TRAFFIC_SCHEMA = pa.schema(
@@ -36,8 +40,8 @@ TRAFFIC_SCHEMA = pa.schema(
         *((name, _NAME) for name in NAMES),
         *((name, pa.int64()) for name in COUNTS),
         ("callees", pa.binary(BITMAP_BYTES)),
-        ("new_callees", pa.uint64()),
-        ("new_call", pa.utf8()),
+        *((f"new_{which}_callees", pa.uint64()) for which in NEW_FOUND),
+        *((f"new_{which}_call", pa.utf8()) for which in NEW_FOUND),
     ]
 )
 """Sums over one second of event time on one trunk between one pair of networks.
@@ -45,12 +49,13 @@ TRAFFIC_SCHEMA = pa.schema(
 ``second`` since the epoch; ``short`` answered calls of at most 6 s; ``ring_ms`` over the ``rings`` ends that
 gave a ring time; ``talk_ms`` over answered ends; ``failed`` to ``one_ring`` unanswered ends by cause: lost by
 the network, callee busy, number does not exist, refused, given up by the caller after at most 4 s of ringing;
-``callees`` a 256-bit linear-counting bitmap of callees, big-endian; ``new_ends`` ends of calls by numbers
-that called for the first time that day and were not called, ``new_short`` those answered for at most 6 s; of
-these ``new_callees`` is a bitmap of 64 bits, and ``new_call`` the ``call_id`` with the least `text_hash`.
+``callees`` a 256-bit linear-counting bitmap of callees, big-endian; ``new_ends`` ends, neither
+lost nor busy, of calls by numbers that called for the first time that day and were not called, ``new_short``
+those answered for at most 6 s and ``new_fruitless`` the others without a talk of more than 20 s; of these two
+``…_callees`` is a bitmap of 64 bits, and ``…_call`` the ``call_id`` with the least `text_hash`.
 """
 
-ADDED = ("new_ends", "new_short", "new_callees", "new_call")
+ADDED = (*COUNTS[-3:], *TRAFFIC_SCHEMA.names[-4:])
 """Columns that summaries of earlier releases lack."""
 
 
@@ -75,9 +80,12 @@ class SummaryRow(msgspec.Struct, frozen=True):
     one_ring: int = 0
     new_ends: int = 0
     new_short: int = 0
+    new_fruitless: int = 0
     callees: int = 0
-    new_callees: int = 0
-    new_call: str = ""
+    new_short_callees: int = 0
+    new_fruitless_callees: int = 0
+    new_short_call: str = ""
+    new_fruitless_call: str = ""
 
 
 class Summary(NamedTuple):
@@ -101,7 +109,7 @@ class Summary(NamedTuple):
         counts = [self.traffic.column(name).to_numpy().tolist() for name in COUNTS]
         callees = [int.from_bytes(bits) for bits in self.traffic.column("callees").to_pylist()]
         seconds = self.traffic.column("second").to_numpy().tolist()
-        new = [self.traffic.column(name).to_pylist() for name in ("new_callees", "new_call")]
+        new = [self.traffic.column(name).to_pylist() for name in TRAFFIC_SCHEMA.names[-4:]]
         return [SummaryRow(*row) for row in zip(seconds, *names, *counts, callees, *new, strict=True)]
 
 

@@ -52,8 +52,8 @@ def run(
             key = (row.second, row.trunk, row.from_network, row.to_network)
             *sums, callees, new = summaries.setdefault(key, [0] * (len(COUNTS) + 2))
             added = [total + getattr(row, name) for total, name in zip(sums, COUNTS, strict=True)]
-            summaries[key] = [*added, callees | row.callees, new | row.new_callees]
-            samples.setdefault(key, set()).add(row.new_call)
+            summaries[key] = [*added, callees | row.callees, new | row.new_fruitless_callees]
+            samples.setdefault(key, set()).add(row.new_fruitless_call)
     least = {key: min(found - {""}, key=text_hash, default="") for key, found in samples.items()}
     return alerts, state_bytes(step.state), [*sorted(summaries.items()), *sorted(least.items())]
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from config.settings import ProfileSettings, Settings
 from detectors.alert import Alert, SubjectType
-from detectors.profile import FLOORS, Key, Sums, TrafficModel, values
+from detectors.profile import TrafficModel
 from detectors.seasons import HOUR_SECONDS, HourLevels, Seasons
+from detectors.traffic import FLOORS, Key, Sums, values
 from streams.profile.folded import Folded
 from streams.wire.summaries import Summary, SummaryRow
 

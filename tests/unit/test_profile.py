@@ -13,7 +13,7 @@ import pytest
 from config.settings import ProfileSettings, Settings
 from detectors import profile
 from detectors.alert import Alert, content_id
-from detectors.profile import BITMAP_BITS, distinct
+from detectors.traffic import BITMAP_BITS, distinct
 from streams.profile.step import LARGEST, Profile, lookback_ms
 from streams.wire.summaries import Summary, SummaryRow
 from tests.profile_traffic import START, Change, Habit, Traffic

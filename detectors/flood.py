@@ -250,10 +250,12 @@ def _odds(calls: Any, talked: Any, p: Any) -> Any:
 @inlined
 def is_watched_for_long(row: Any, p: Any) -> Any:
     """Whether a callee's attempts are noted although they are few in ten minutes."""
+    day = np.float64(total(row.day_attempts))
+    if 2.0 * day < min(p.calls_1h, p.calls_1d):
+        return False
     hour = np.float64(total(row.hour_attempts))
     if 2.0 * hour >= p.calls_1h and _odds(hour, np.float64(total(row.hour_talked)), p) > 0.0:
         return True
-    day = np.float64(total(row.day_attempts))
     return 2.0 * day >= p.calls_1d and _odds(day, np.float64(total(row.day_talked)), p) > 0.0
 
 

@@ -22,13 +22,14 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from detectors.sketches import BITS, LINEAR
+
 FIRST_ENDS = 100.0
 """Calls that the share a trunk begins with counts for."""
 REMEMBERED_ENDS = 4_000.0
 """Calls after which what a trunk learnt counts half."""
 FAN_OUT = 0.5
 """Least share of distinct callees: many calls to one callee are votes."""
-BITMAP_BITS = 64
 SAMPLES = 5
 MOST_LEFT = 1.5
 """Times the threshold at which a sum stops, so that it is soon nothing after a campaign."""
@@ -97,9 +98,7 @@ class Run:
         return count, ends
 
     def fans_out(self) -> bool:
-        empty = BITMAP_BITS - self.callees.bit_count()
-        distinct = BITMAP_BITS * math.log(BITMAP_BITS / max(empty, 1))
-        return distinct >= FAN_OUT * min(self.count, BITMAP_BITS)
+        return float(LINEAR[self.callees.bit_count()]) >= FAN_OUT * min(self.count, BITS)
 
 
 class ShareTest:

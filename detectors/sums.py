@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from detectors.candidates import gave_up_soon, is_refused
 from detectors.kernels import inlined, kernel, mix, mix2
+from detectors.sketches import bit_of
 from detectors.subjects import power_of_two
 from detectors.windows import BRIEF_TALK_MS, SHORT_TALK_MS, is_busy, is_failure, is_invalid
 
@@ -100,7 +101,7 @@ def _count_new(c: Any, i: Any, sums: Any, callees: Any, first: Any) -> None:
         return
     which = 0 if answered == 1 and talk <= SHORT_TALK_MS else 1
     sums[NEW_SHORT + which] += 1
-    callees[which] |= np.uint64(1) << (mix(c.callee[i]) >> np.uint64(58))
+    callees[which] |= bit_of(c.callee[i])
     if first[which] < 0 or c.call[i] < c.call[first[which]]:
         first[which] = i
 

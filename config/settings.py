@@ -190,9 +190,6 @@ class BurstSettings(OutcomeSettings):
     """Burst dialling. Why each figure is what it is: docs/detectors/burst.md."""
 
     mode: DetectorMode = Field("enforce", description="the strongest mode its rules may have")
-    notable_odds: Annotated[float, Field(gt=1)] = Field(
-        2.0, description="odds for abuse at which an alert is medium: worth a look, no rule"
-    )
     odds: Annotated[float, Field(gt=1)] = Field(
         3_000.0, description="odds for abuse at which an alert is high and a rule is proposed"
     )
@@ -377,7 +374,7 @@ class PlaceSettings(Section):
         0.9, gt=0, lt=1, description="share of an abused range's numbers that come the wrong way"
     )
     medium_odds: Annotated[float, Field(gt=1)] = Field(
-        20.0, description="odds for abuse at which there is an alert"
+        60.0, description="odds for abuse at which there is an alert"
     )
     odds: Annotated[float, Field(gt=1)] = Field(
         10_000.0, description="odds for abuse at which it is high and a rule is proposed"

@@ -84,7 +84,7 @@ EVIDENCE = (
 SCATTERED = 2.5
 """Times the gate that calls must be of which most callers make but one, unless the gate is passed by
 strangers who make it ring: so people call back a missed call."""
-GIVEN_UP_SHARE = 0.2
+GIVEN_UP_SHARE, LEAST_GIVEN_UP = 0.2, 3.0
 SHORT_SPAN, LONG_SPANS = 10.0, (60.0, 1_440.0)
 """Minutes. A campaign may last for hours, with a call every few minutes."""
 IN_USE = 4.0
@@ -220,7 +220,7 @@ def copy_contacts(watched: Any, callee: Any, into: Any) -> None:
 @inlined
 def pestering(watched: Any, callee: Any, since: Any) -> Any:
     """Noted attempts after ``since`` (ms) by strangers whom nobody talked with, where the callee is made to
-    ring rather than called: callers give up a fifth of what is over after a ring. Else 0.
+    ring rather than called: callers give up three, and a fifth of what is over, after a ring. Else 0.
 
     Not where the network lost half of them.
     """
@@ -236,7 +236,7 @@ def pestering(watched: Any, callee: Any, since: Any) -> Any:
         over += contact.outcome != PENDING
         given_up += contact.outcome == GIVEN_UP
         bad += contact.stranger == 1 and contact.outcome != TALKED and contact.outcome != FAILED
-    if given_up < GIVEN_UP_SHARE * over or 2 * lost > over:
+    if given_up < max(GIVEN_UP_SHARE * over, LEAST_GIVEN_UP) or 2 * lost > over:
         return np.int64(0)
     return bad
 
@@ -364,7 +364,7 @@ def pestering_reference(notes: list[Note], since: int) -> int:
     """As `pestering`."""
     became = [note.outcome for note in notes if note.time > since]
     over = sum(outcome != PENDING for outcome in became)
-    if became.count(GIVEN_UP) < GIVEN_UP_SHARE * over or 2 * became.count(FAILED) > over:
+    if became.count(GIVEN_UP) < max(GIVEN_UP_SHARE * over, LEAST_GIVEN_UP) or 2 * became.count(FAILED) > over:
         return 0
     return sum(n.stranger and n.outcome not in (TALKED, FAILED) for n in notes if n.time > since)
 

@@ -60,11 +60,11 @@ def test_who_called_a_watched_callee(seed: int) -> None:
 def test_floods_of_hours(seed: int) -> None:
     draw = random.Random(seed)
     rows: list[Row] = []
-    for n in range(260):
+    for n in range(600):
         callee, caller = 8613811112222 + draw.randrange(3), 8613700000000 + draw.randrange(30)
         talk = draw.choice((None, None, None, None, None, 3_000, 40_000))
         how = draw.choice(({"ring_ms": 1_500, "released_by": 1}, {"cause": 17}, {"cause": 41}, {"cause": 19}))
-        at = START + draw.randrange(30 * 3_600_000)
+        at = START + draw.randrange(26 * 3_600_000)
         rows += call(at, caller, callee, f"l{n}", talk, **how)
     lasting = EAGER.flood.model_copy(update={"calls_1h": 4, "calls_1d": 12, "habit_factor": 4.0})
     settings = settings_with(EAGER.model_copy(update={"flood": lasting}))

@@ -22,7 +22,7 @@ from river.stats import RollingQuantile
 
 from config.settings import ProfileSettings
 from detectors.alert import SEVERITIES, Alert, Evidence, Severity, Subject, SubjectType, Window, content_id
-from detectors.new_numbers import FRUITLESS, SAMPLES, SHORT, ShareTest
+from detectors.new_numbers import FRUITLESS, SAMPLES, SHORT, Found, ShareTest
 from detectors.seasons import Seasons
 from detectors.shape import score_of
 from detectors.traffic import (
@@ -357,8 +357,10 @@ class TrafficModel:
             self._suspect(key, watched, episode, alerts)
         if key[0] == "trunk":
             told = bool(notable or drifted)
-            for feature in watched.new_numbers:
-                self._watch_new_numbers(key, watched, feature, sums, start, end, mature, told, alerts)
+            for feature, found_new in sums.found().items():
+                self._watch_new_numbers(
+                    key, watched, feature, found_new, sums, start, end, mature, told, alerts
+                )
         if not notable:
             watched.relent(1)
         if learning:
@@ -369,6 +371,7 @@ class TrafficModel:
         key: Key,
         watched: Watched,
         feature: Feature,
+        found: Found,
         sums: Sums,
         start: int,
         end: int,
@@ -378,7 +381,7 @@ class TrafficModel:
     ) -> None:
         """An alert where the share of new numbers' calls that ``feature`` is grows (`detectors.new_numbers`).
         ``told``: all attempts of this pool are counted already."""
-        test, found = watched.new_numbers[feature], sums.found()[feature]
+        test = watched.new_numbers[feature]
         test.update(start, found)
         if not mature:
             test.learn()

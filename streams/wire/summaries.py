@@ -55,7 +55,8 @@ those answered for at most 6 s and ``new_fruitless`` the others without a talk o
 ``…_callees`` is a bitmap of 64 bits, and ``…_call`` the ``call_id`` with the least `text_hash`.
 """
 
-ADDED = (*COUNTS[-3:], *TRAFFIC_SCHEMA.names[-4:])
+_OF_NEW = TRAFFIC_SCHEMA.names[-2 * len(NEW_FOUND) :]
+ADDED = (*COUNTS[-3:], *_OF_NEW)
 """Columns that summaries of earlier releases lack."""
 
 
@@ -109,7 +110,7 @@ class Summary(NamedTuple):
         counts = [self.traffic.column(name).to_numpy().tolist() for name in COUNTS]
         callees = [int.from_bytes(bits) for bits in self.traffic.column("callees").to_pylist()]
         seconds = self.traffic.column("second").to_numpy().tolist()
-        new = [self.traffic.column(name).to_pylist() for name in TRAFFIC_SCHEMA.names[-4:]]
+        new = [self.traffic.column(name).to_pylist() for name in _OF_NEW]
         return [SummaryRow(*row) for row in zip(seconds, *names, *counts, callees, *new, strict=True)]
 
 
